@@ -1,0 +1,85 @@
+"""Tiny ImageNet training images and CLIP text embeddings, as pocket's splits name them."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors import safe_open
+
+IMAGE_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Which images train, calibrate and certify; written once by models/pocket/make_splits.py."""
+
+    label_wnids: list[str]
+    label_names: list[str]
+    trained_wnids: list[str]
+    never_trained_wnids: list[str]
+    held_out: dict[str, list[int]]
+
+    @classmethod
+    def read(cls, path: Path) -> "Splits":
+        raw = json.loads(path.read_text())
+        return cls(
+            label_wnids=[label["wnid"] for label in raw["labels"]],
+            label_names=[label["name"] for label in raw["labels"]],
+            trained_wnids=raw["trained_wnids"],
+            never_trained_wnids=raw["never_trained_wnids"],
+            held_out=raw["held_out"],
+        )
+
+
+@dataclass(frozen=True)
+class Images:
+    """Encoded images by running index, each with its class's wnid."""
+
+    jpegs: list[bytes]
+    wnids: list[str]
+
+    def decode(self, indices: list[int]) -> np.ndarray:
+        """uint8 [N, 64, 64, 3], RGB."""
+        pixels = np.empty((len(indices), IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+        for row, index in enumerate(indices):
+            pixels[row] = np.asarray(Image.open(io.BytesIO(self.jpegs[index])).convert("RGB"))
+        return pixels
+
+
+def read_tiny_imagenet(folder: Path) -> Images:
+    """All four training shards, in order, so that an index means what splits.json means by it."""
+    shards = sorted(folder.glob("tiny-imagenet-train-*.safetensors"))
+    if len(shards) != 4:
+        raise FileNotFoundError(f"{folder}: {len(shards)} of the 4 tiny-imagenet-train-N.safetensors files are here")
+    jpegs: list[bytes] = []
+    wnids: list[str] = []
+    for shard in shards:
+        with safe_open(shard, "np") as tensors:
+            classes = json.loads(tensors.metadata()["classes"])
+            content = tensors.get_tensor("jpeg_bytes").tobytes()
+            offsets = tensors.get_tensor("offsets")
+            wnids += [classes[label][0] for label in tensors.get_tensor("labels")]
+        jpegs += [content[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    return Images(jpegs, wnids)
+
+
+def read_text_embeddings(folder: Path, wnids: list[str]) -> np.ndarray:
+    """CLIP ViT-B/32 text embeddings, unit length, f32 [K, 512], one ImageNet class each."""
+    with safe_open(folder / "clip-vit-b32-text.safetensors", "np") as tensors:
+        rows = {wnid: row for row, wnid in enumerate(json.loads(tensors.metadata()["imagenet"])["wnids"])}
+        embeddings = tensors.get_tensor("imagenet")
+    return np.ascontiguousarray(embeddings[[rows[wnid] for wnid in wnids]], np.float32)
+
+
+def read_named_text_embeddings(folder: Path) -> tuple[list[str], np.ndarray]:
+    """Every distinct name with its embedding, f32 [N, 512]: names as a person would type them."""
+    found: dict[str, np.ndarray] = {}
+    with safe_open(folder / "clip-vit-b32-text.safetensors", "np") as tensors:
+        for vocabulary in ("imagenet", "lvis", "openimages", "objects365", "coco"):
+            names = json.loads(tensors.metadata()[vocabulary])["names"]
+            for name, embedding in zip(names, tensors.get_tensor(vocabulary), strict=True):
+                found.setdefault(name.replace("_", " ").strip(), embedding)
+    return list(found), np.stack(list(found.values())).astype(np.float32)

@@ -1,0 +1,220 @@
+"""Trains pocket's image tower against locked CLIP text embeddings (LiT, arXiv 2111.07991).
+
+    python -m clipgate_export.train --data ../shared/data --splits models/pocket/splits.json -o build/pocket
+
+Every epoch ends in a checkpoint, so that an interrupted run goes on where it stopped; the same seed and
+thread count draw the same batches either way.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from .augment import augment, mix
+from .data import Images, Splits, read_text_embeddings, read_tiny_imagenet
+from .files import write_bytes, write_whole
+from .tower import ImageTower
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+BATCH = 256
+PEAK_RATE = 2e-3
+WEIGHT_DECAY = 0.05
+WARMUP_EPOCHS = 1
+SMALL_SIZE, SMALL_SHARE = 48, 0.4
+LABEL_SMOOTHING = 0.05
+EMA_DECAY = 0.998
+MAX_LOGIT_SCALE = 100.0
+OTHER_CLASS_SHARE = 0.5
+SEED = 20261123
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number."""
+
+
+class Trainer:
+    """The state of one run; everything that a checkpoint holds."""
+
+    def __init__(self, text: Tensor, epochs: int) -> None:
+        torch.manual_seed(SEED)
+        self.tower = ImageTower().to(memory_format=torch.channels_last)
+        self.average = ImageTower().to(memory_format=torch.channels_last)
+        self.average.load_state_dict(self.tower.state_dict())
+        self.log_scale = torch.nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.text = text
+        decayed = [p for p in self.tower.parameters() if p.ndim > 1]
+        plain = [p for p in self.tower.parameters() if p.ndim <= 1] + [self.log_scale]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}], lr=PEAK_RATE
+        )
+        self.epochs = epochs
+        self.epoch = 0
+
+    @property
+    def scale(self) -> Tensor:
+        return self.log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+
+    def run_epoch(self, pixels: Tensor, classes: Tensor, order: Tensor) -> float:
+        """One pass over `order`; returns the mean loss."""
+        draw = torch.Generator().manual_seed(SEED + 1000 + self.epoch)
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+        size = SMALL_SIZE if self.epoch < SMALL_SHARE * self.epochs else pixels.shape[-1]
+        batches = order[: len(order) // BATCH * BATCH].view(-1, BATCH)
+        losses = []
+        self.tower.train()
+        progress = tqdm(batches, desc=f"epoch {self.epoch + 1}/{self.epochs}", disable=not sys.stderr.isatty())
+        for step, batch in enumerate(progress):
+            self._set_rate(self.epoch + step / len(batches))
+            x = augment(pixels[batch], size, draw)
+            targets = F.one_hot(classes[batch], len(self.text)).float()
+            x, targets = mix(x, targets, draw)
+            x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16):
+                embeds = self.tower(x)
+            logits = self.scale * F.normalize(embeds.float()) @ self.text.T
+            loss = F.cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
+            if not torch.isfinite(loss):
+                raise Diverged(f"the loss became {loss.item()} in epoch {self.epoch + 1}, step {step + 1}")
+            self.optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.tower.parameters(), 1.0)
+            self.optimizer.step()
+            self._update_average()
+            losses.append(loss.item())
+            progress.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
+        self.epoch += 1
+        return float(np.mean(losses))
+
+    def _set_rate(self, epoch: float) -> None:
+        """Linear warm-up, then a cosine to zero (Loshchilov and Hutter, arXiv 1608.03983)."""
+        if epoch < WARMUP_EPOCHS:
+            share = epoch / WARMUP_EPOCHS
+        else:
+            share = 0.5 * (1 + math.cos(math.pi * (epoch - WARMUP_EPOCHS) / (self.epochs - WARMUP_EPOCHS)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = PEAK_RATE * share
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        for kept, new in zip(self.average.state_dict().values(), self.tower.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - EMA_DECAY)
+            else:
+                kept.copy_(new)
+
+    def save(self, path: Path) -> None:
+        state = {
+            "tower": self.tower.state_dict(),
+            "average": self.average.state_dict(),
+            "log_scale": self.log_scale.detach(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+        }
+        write_whole(path, lambda file: torch.save(state, file))
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        if state["epochs"] != self.epochs:
+            raise SystemExit(f"{path} is of a run of {state['epochs']} epochs: pass --epochs {state['epochs']}")
+        self.tower.load_state_dict(state["tower"])
+        self.average.load_state_dict(state["average"])
+        with torch.no_grad():
+            self.log_scale.copy_(state["log_scale"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+
+
+def epoch_order(labelled: Tensor, others: Tensor, epoch: int) -> Tensor:
+    """Every image of a default label and a share of the other classes' images, shuffled."""
+    draw = torch.Generator().manual_seed(SEED + epoch)
+    share = others[torch.randperm(len(others), generator=draw)[: int(len(others) * OTHER_CLASS_SHARE)]]
+    both = torch.cat([labelled, share])
+    return both[torch.randperm(len(both), generator=draw)]
+
+
+@torch.no_grad()
+def accuracy(tower: ImageTower, pixels: Tensor, classes: Tensor, text: Tensor) -> float:
+    """Top-1 over the rows of `text`; pixels uint8 [N, 3, H, W]."""
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+    tower.eval()
+    hits = 0
+    for start in range(0, len(pixels), BATCH):
+        x = ((pixels[start : start + BATCH].float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            embeds = tower(x)
+        best = (F.normalize(embeds.float()) @ text.T).argmax(1)
+        hits += int((best == classes[start : start + BATCH]).sum())
+    return hits / len(pixels)
+
+
+def to_pixels(images: Images, indices: list[int]) -> Tensor:
+    return torch.from_numpy(images.decode(indices)).permute(0, 3, 1, 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--splits", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoint, log and weights")
+    arguments = parser.parse_args()
+
+    splits = Splits.read(arguments.splits)
+    images = read_tiny_imagenet(arguments.data)
+    text = torch.from_numpy(read_text_embeddings(arguments.data, splits.trained_wnids))
+    class_of = {wnid: row for row, wnid in enumerate(splits.trained_wnids)}
+    held_out = {index for indices in splits.held_out.values() for index in indices}
+    training = [i for i, w in enumerate(images.wnids) if w in class_of and i not in held_out]
+
+    pixels = to_pixels(images, training)
+    classes = torch.tensor([class_of[images.wnids[i]] for i in training])
+    default_rows = torch.tensor([class_of[wnid] for wnid in splits.label_wnids])
+    is_default = torch.isin(classes, default_rows)
+    labelled, others = is_default.nonzero().flatten(), (~is_default).nonzero().flatten()
+
+    # Progress is watched on the images that will set the temperature; it chooses nothing.
+    watched = [i for i in splits.held_out["temperature"] if images.wnids[i] in set(splits.label_wnids)]
+    watched_pixels = to_pixels(images, watched)
+    watched_classes = torch.tensor([splits.label_wnids.index(images.wnids[i]) for i in watched])
+
+    trainer = Trainer(text, arguments.epochs)
+    checkpoint = arguments.output / "checkpoint.pt"
+    if checkpoint.exists():
+        trainer.load(checkpoint)
+        print(f"going on from {checkpoint} after epoch {trainer.epoch}", flush=True)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    while trainer.epoch < trainer.epochs:
+        start = time.monotonic()
+        loss = trainer.run_epoch(pixels, classes, epoch_order(labelled, others, trainer.epoch))
+        top1 = accuracy(trainer.average, watched_pixels, watched_classes, text[default_rows])
+        trainer.save(checkpoint)
+        record = {
+            "epoch": trainer.epoch,
+            "loss": round(loss, 4),
+            "held_out_top1": round(top1, 4),
+            "logit_scale": round(trainer.scale.item(), 3),
+            "seconds": round(time.monotonic() - start, 1),
+        }
+        with (arguments.output / "train_log.jsonl").open("a") as log:
+            log.write(json.dumps(record) + "\n")
+        print(json.dumps(record), flush=True)
+
+    weights = {name: tensor.contiguous() for name, tensor in trainer.average.state_dict().items()}
+    weights["logit_scale"] = trainer.scale.detach().clone()
+    write_bytes(arguments.output / "image_tower.safetensors", save(weights))
+
+
+if __name__ == "__main__":
+    main()
