@@ -5,7 +5,6 @@ fixed, and no position embedding is needed because the stem's zero padding alrea
 lies; so the tower also trains at smaller resolutions.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -1,0 +1,155 @@
+"""Gate v1: temperature, OOD score and thresholds, each from images that served nothing before."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .metrics import auroc
+from .scores import OOD_SCORES, confidence, ood_score
+
+TARGET_RISK = 0.10
+ID_PASS_SHARE = 0.95
+FALSE_ACCEPT_SHARE = 0.05
+FEWEST_ACCEPTED = 30
+NEVER = 1.0
+RULE = (
+    "Accept if the OOD score is at least its threshold and the confidence at least its own. OOD threshold: with the "
+    "scores of the n threshold images sorted upwards, the one at place floor((1 - id_pass_share) * n), counted from "
+    "0. Confidence threshold: go through the confidences of the images that pass the OOD threshold from the largest "
+    f"downwards; once {FEWEST_ACCEPTED} or more are at or above one, it is a candidate while their share of wrong "
+    "labels is at most target_risk; the first that breaks this ends the search and the last candidate is the "
+    "threshold (1.0 if there is none). Single label: the smallest f32 cosine that at most "
+    f"{FALSE_ACCEPT_SHARE:.0%} of all pairs of a threshold image and another class's label reach. coverage and "
+    "selective_risk are those of the threshold images themselves."
+)
+CONDITIONS = (
+    "No promise: the thresholds were chosen and measured on the same images, which are 64-pixel photographs of a "
+    "public collection and not exchangeable with a user's frames; a promise needs labelled images of the user's task."
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A fitted gate; `auroc` is what each OOD score reached, [0, 1]."""
+
+    temperature: float
+    score: str
+    ood_threshold: float
+    confidence_threshold: float
+    similarity_threshold: float
+    true_accept_rate: float
+    coverage: float
+    selective_risk: float
+    auroc: dict[str, float]
+
+    def accepts(self, cosines: np.ndarray, logit_scale: float) -> np.ndarray:
+        """bool [N]."""
+        in_distribution = ood_score(self.score, cosines, logit_scale) >= np.float32(self.ood_threshold)
+        sure = confidence(cosines, logit_scale, self.temperature) >= np.float32(self.confidence_threshold)
+        return in_distribution & sure
+
+
+def fit_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
+    """The temperature of least negative log likelihood, in [0.01, 100]; logits [N, K] without temperature.
+
+    The likelihood is convex in 1/temperature (Guo et al. 2017), so bisection on its slope finds the one minimum.
+    """
+    wide = logits.astype(np.float64)
+    own = wide[np.arange(len(wide)), classes]
+
+    def slope(inverse: float) -> float:
+        z = wide * inverse
+        p = np.exp(z - z.max(1, keepdims=True))
+        return float(((p * wide).sum(1) / p.sum(1) - own).mean())
+
+    low, high = 0.01, 100.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (low, middle) if slope(middle) > 0 else (middle, high)
+    return float(np.float32(2 / (low + high)))
+
+
+def fit_confidence_threshold(confidences: np.ndarray, correct: np.ndarray) -> float:
+    """The confidence threshold of `RULE`, over the images that pass the OOD threshold."""
+    order = np.argsort(-confidences, kind="stable")
+    sorted_confidences, wrong = confidences[order], np.cumsum(~correct[order])
+    threshold = NEVER
+    for place in range(len(order)):
+        if place + 1 < len(order) and sorted_confidences[place + 1] == sorted_confidences[place]:
+            continue
+        accepted = place + 1
+        if accepted < FEWEST_ACCEPTED:
+            continue
+        if wrong[place] / accepted > TARGET_RISK:
+            break
+        threshold = float(sorted_confidences[place])
+    return threshold
+
+
+def fit_similarity_threshold(cosines: np.ndarray, classes: np.ndarray) -> tuple[float, float]:
+    """The single-label threshold of `RULE` and the share of images that their own label accepts."""
+    own = np.zeros(cosines.shape, bool)
+    own[np.arange(len(classes)), classes] = True
+    others = np.sort(cosines[~own])[::-1]
+    threshold = np.nextafter(others[int(FALSE_ACCEPT_SHARE * len(others))], np.float32(2), dtype=np.float32)
+    return float(threshold), float((cosines[own] >= threshold).mean())
+
+
+def fit_gate(
+    logit_scale: float,
+    temperature_images: tuple[np.ndarray, np.ndarray],
+    never_trained: np.ndarray,
+    threshold_images: tuple[np.ndarray, np.ndarray],
+) -> Gate:
+    """A gate from cosines f32 [N, K] over the labels and the classes i64 [N] of two sets of images.
+
+    `never_trained` holds the cosines of images that none of the labels describe: they choose the score only.
+    """
+    cosines, classes = temperature_images
+    temperature = fit_temperature(cosines * np.float32(logit_scale), classes)
+    areas = {
+        kind: auroc(ood_score(kind, cosines, logit_scale), ood_score(kind, never_trained, logit_scale))
+        for kind in OOD_SCORES
+    }
+    score = max(OOD_SCORES, key=lambda kind: areas[kind])
+    cosines, classes = threshold_images
+    scores = ood_score(score, cosines, logit_scale)
+    ood_threshold = float(np.sort(scores)[int((1 - ID_PASS_SHARE) * len(scores) + 1e-9)])
+    passed = scores >= np.float32(ood_threshold)
+    confidences = confidence(cosines, logit_scale, temperature)
+    correct = cosines.argmax(1) == classes
+    confidence_threshold = fit_confidence_threshold(confidences[passed], correct[passed])
+    accepted = passed & (confidences >= np.float32(confidence_threshold))
+    similarity_threshold, true_accept_rate = fit_similarity_threshold(cosines, classes)
+    return Gate(
+        temperature=temperature,
+        score=score,
+        ood_threshold=ood_threshold,
+        confidence_threshold=confidence_threshold,
+        similarity_threshold=similarity_threshold,
+        true_accept_rate=true_accept_rate,
+        coverage=float(accepted.mean()),
+        selective_risk=float((~correct[accepted]).mean()) if accepted.any() else 0.0,
+        auroc=areas,
+    )
+
+
+def calibration_record(gate: Gate, bound_to: dict[str, str], source: str, counts: tuple[int, int]) -> dict:
+    """calibration.json, schema 1; `counts` are the temperature and the threshold images."""
+    return {
+        "schema": 1,
+        "bound_to": bound_to,
+        "temperature": gate.temperature,
+        "ood": {"score": gate.score, "threshold": gate.ood_threshold},
+        "confidence": {"threshold": gate.confidence_threshold},
+        "single_label": {"similarity_threshold": gate.similarity_threshold},
+        "operating_point": {
+            "rule": RULE,
+            "target_risk": TARGET_RISK,
+            "id_pass_share": ID_PASS_SHARE,
+            "coverage": round(gate.coverage, 6),
+            "selective_risk": round(gate.selective_risk, 6),
+        },
+        "promise": {"kind": "none", "conditions": CONDITIONS},
+        "fitted_on": {"source": source, "temperature": counts[0], "thresholds": counts[1]},
+    }

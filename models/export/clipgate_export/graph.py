@@ -1,0 +1,49 @@
+"""ONNX graphs run the way every figure of the card is made: ONNX Runtime, CPU, one thread."""
+
+import time
+
+import numpy as np
+import onnxruntime as ort
+from onnx import ModelProto
+
+from .preprocess import normalise
+
+
+class Graph:
+    """A graph of one input and one output row, [1, ...] to [1, D]."""
+
+    def __init__(self, model: ModelProto | bytes) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        content = model if isinstance(model, bytes) else model.SerializeToString()
+        self.session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self.input_name = self.session.get_inputs()[0].name
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Unit embeddings f32 [N, D], one row at a time."""
+        outputs = [self.session.run(None, {self.input_name: rows[i : i + 1]})[0][0] for i in range(len(rows))]
+        return unit(np.stack(outputs))
+
+    def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Unit image embeddings of preprocessed uint8 [N, H, W, 3]."""
+        return np.concatenate([self(normalise(pixels[i : i + 1])) for i in range(len(pixels))])
+
+    def median_ms(self, row: np.ndarray, repeats: int = 100) -> float:
+        """Median wall time of one run in milliseconds, after ten to warm up."""
+        times = []
+        for repeat in range(repeats + 10):
+            start = time.perf_counter()
+            self.session.run(None, {self.input_name: row})
+            if repeat >= 10:
+                times.append(time.perf_counter() - start)
+        return float(np.median(times) * 1000)
+
+
+def unit(embeddings: np.ndarray) -> np.ndarray:
+    """Rows of unit length, f32: norm and division in f64, then rounded once."""
+    wide = embeddings.astype(np.float64)
+    norms = np.linalg.norm(wide, axis=-1, keepdims=True)
+    if not np.isfinite(norms).all() or (norms == 0).any():
+        raise ValueError("an embedding is zero or not finite")
+    return (wide / norms).astype(np.float32)

@@ -1,0 +1,189 @@
+"""Makes the whole of models/pocket with one command: weights, graphs, bank, calibration, bundle, card.
+
+    python -m clipgate_export.pocket --data ../../../shared/data --work /work/build/pocket -o models/pocket
+
+Towers whose weights are not in the work folder are trained first (hours on a CPU); delete them to train
+again. `--interim-from-checkpoint` takes the average of an unfinished run instead, and the card says so.
+"""
+
+import argparse
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+
+from . import card, evaluate, htp_check, train_text
+from .bank import Label
+from .bundle import Origin, Selftest, bindings, graph_bytes, to_json, write_bundle
+from .calibrate import Gate, calibration_record, fit_gate
+from .data import Images, Splits, read_named_text_embeddings, read_text_embeddings, read_tiny_imagenet
+from .export import export_image_tower, export_text_tower, load_image_tower, load_text_tower
+from .files import write_bytes
+from .graph import Graph
+from .names import TEMPLATES, read_split
+from .preprocess import normalise
+from .quantize import quantize_tower
+
+NEVER_TRAINED_PER_CLASS = 25
+TEXT_RANGE_NAMES = 600
+NPU_IMAGES = 8
+LICENCE = "trained on research data, see LICENSE beside the manifest: for research and evaluation"
+SOURCE = "clipgate models/export; Tiny ImageNet-200 and OpenAI CLIP ViT-B/32 text embeddings"
+ARCHITECTURE = (
+    "image: convolution stem and two transformer blocks, 64x64; text: one transformer block; "
+    "static int8 QDQ; 512-d, OpenAI CLIP ViT-B/32's text space"
+)
+
+
+@dataclass(frozen=True)
+class Towers:
+    """Both towers as fp32 graphs, the image tower's logit scale, and how finished its training is."""
+
+    image: ModelProto
+    text: ModelProto
+    logit_scale: float
+    state: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="weights, checkpoints and fp32 graphs")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="models/pocket")
+    parser.add_argument("--interim-from-checkpoint", type=Path, help="checkpoint.pt of an unfinished run")
+    parser.add_argument("--no-report", action="store_true", help="leave the card as it is")
+    arguments = parser.parse_args()
+
+    towers = get_towers(arguments)
+    splits = Splits.read(arguments.output / "splits.json")
+    images = read_tiny_imagenet(arguments.data)
+
+    say("quantising the image tower")
+    image = quantize_tower(towers.image, normalise(images.decode(splits.held_out["quantisation"])))
+    say(f"image tower: {image.rule}, per channel {image.per_channel}: {image.cosines}")
+    say("quantising the text tower")
+    text = quantize_tower(towers.text, text_range_inputs(arguments.data, arguments.output))
+    say(f"text tower: {text.rule}, per channel {text.per_channel}: {text.cosines}")
+    image_bytes, text_bytes = graph_bytes(image.model), graph_bytes(text.model)
+
+    bank = read_text_embeddings(arguments.data, splits.label_wnids)
+    labels = [Label(n, w, [f"a {n}"]) for n, w in zip(splits.label_names, splits.label_wnids, strict=True)]
+    graph = Graph(image_bytes)
+    selftest = Selftest.of(graph)
+    gate, counts = calibrate(graph, images, splits, bank, towers.logit_scale)
+    say(f"gate: {gate}")
+    calibration = calibration_record(
+        gate,
+        bindings(image_bytes, labels, bank, selftest),
+        "Tiny ImageNet-200 training images held out by splits.json",
+        counts,
+    )
+    write_bundle(
+        arguments.output,
+        Origin(f"{ARCHITECTURE}; {towers.state}", SOURCE, LICENCE),
+        towers.logit_scale,
+        image_bytes,
+        text_bytes,
+        labels,
+        bank,
+        calibration,
+        selftest,
+    )
+    if arguments.no_report:
+        return
+    say("measuring")
+    report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate, towers.state)
+    report["quantisation"] = {
+        "image": {"rule": image.rule, "per_channel": image.per_channel, "cosines": image.cosines},
+        "text": {"rule": text.rule, "per_channel": text.per_channel, "cosines": text.cosines},
+    }
+    report["npu"] = check_npu(arguments.output / "image_encoder.onnx", images, splits)
+    write_bytes(arguments.work / "report.json", to_json(report))
+    card.write(arguments.output, report)
+    say(f"{arguments.output / 'README.md'} and {arguments.work / 'report.json'} are written")
+
+
+def check_npu(graph: Path, images: Images, splits: Splits) -> dict | None:
+    """`htp_check` over some of the temperature images, or nothing where onnxruntime-qnn is not installed."""
+    if importlib.util.find_spec("onnxruntime_qnn") is None:
+        say("onnxruntime-qnn is not installed: the card will not say whether the NPU takes the graph")
+        return None
+    held_out = splits.held_out["temperature"]
+    chosen = held_out[:: len(held_out) // NPU_IMAGES][:NPU_IMAGES]
+    return htp_check.check(graph, normalise(images.decode(chosen)))
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def get_towers(arguments: argparse.Namespace) -> Towers:
+    """Weights from the work folder, trained where they are missing."""
+    work = arguments.work
+    text_weights = work / "text_tower.safetensors"
+    if not text_weights.exists():
+        say("training the text tower")
+        train_text.train(arguments.data, arguments.output, work)
+    image_weights = arguments.interim_from_checkpoint or work / "image_tower.safetensors"
+    if not image_weights.exists():
+        from . import train
+
+        say("training the image tower")
+        splits = arguments.output / "splits.json"
+        sys.argv = ["train", "--data", str(arguments.data), "--splits", str(splits), "-o", str(work)]
+        train.main()
+    state = "fully trained"
+    if image_weights.suffix == ".pt":
+        import torch
+
+        run = torch.load(image_weights, weights_only=True)
+        state = f"INTERIM: image tower after epoch {run['epoch']} of {run['epochs']}"
+    tower, logit_scale = load_image_tower(image_weights)
+    image, text = export_image_tower(tower), export_text_tower(load_text_tower(text_weights))
+    for name, model in (("image_fp32.onnx", image), ("text_fp32.onnx", text)):
+        write_bytes(work / name, graph_bytes(model))
+        onnx.checker.check_model(work / name)
+    return Towers(image, text, float(np.float32(logit_scale)), state)
+
+
+def text_range_inputs(data: Path, models: Path) -> np.ndarray:
+    """input_ids i64 [N, 77] of names trained on, each in a template, that set the text tower's ranges."""
+    names, _ = read_named_text_embeddings(data)
+    rows, _ = read_split(models / "text_split.json", names)
+    chosen = rows[:: max(1, len(rows) // TEXT_RANGE_NAMES)]
+    texts = [TEMPLATES[place % len(TEMPLATES)].format(names[row]) for place, row in enumerate(chosen)]
+    return train_text.tokenize(texts).numpy()
+
+
+def calibrate(
+    graph: Graph, images: Images, splits: Splits, bank: np.ndarray, logit_scale: float
+) -> tuple[Gate, tuple[int, int]]:
+    """The gate over the default labels, and on how many temperature and threshold images it was fitted."""
+    class_of = {wnid: row for row, wnid in enumerate(splits.label_wnids)}
+
+    def labelled(role: str) -> tuple[np.ndarray, np.ndarray]:
+        chosen = [i for i in splits.held_out[role] if images.wnids[i] in class_of]
+        embeddings = graph.embed_pixels(images.decode(chosen))
+        return embeddings @ bank.T, np.array([class_of[images.wnids[i]] for i in chosen])
+
+    never_trained = graph.embed_pixels(images.decode(never_trained_sample(images, splits))) @ bank.T
+    temperature, thresholds = labelled("temperature"), labelled("thresholds")
+    gate = fit_gate(logit_scale, temperature, never_trained, thresholds)
+    return gate, (len(temperature[1]), len(thresholds[1]))
+
+
+def never_trained_sample(images: Images, splits: Splits) -> list[int]:
+    """The first images of each class that no training saw."""
+    by_class: dict[str, list[int]] = {wnid: [] for wnid in splits.never_trained_wnids}
+    for index, wnid in enumerate(images.wnids):
+        if wnid in by_class and len(by_class[wnid]) < NEVER_TRAINED_PER_CLASS:
+            by_class[wnid].append(index)
+    return [index for wnid in splits.never_trained_wnids for index in by_class[wnid]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Distils pocket's text tower from CLIP ViT-B/32's text embeddings of some 2,300 names.
+
+    python -m clipgate_export.train_text --data ../shared/data --models models/pocket -o build/pocket
+
+Every prompt around a name has the name's one target, so that prompts barely move the embedding. Tokens
+are dropped at random: a name that is cut short still points near its relatives, which is all that an
+unseen name can hope for. The split is written before the training and read back afterwards.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from .data import Splits, read_named_text_embeddings
+from .files import write_bytes
+from .names import TEMPLATES, read_split, split_names, write_split
+from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, VOCABULARY, TextTower
+
+SEED = 20261123
+STEPS = 2400
+BATCH = 256
+PEAK_RATE = 3e-3
+WARMUP_STEPS = 100
+WEIGHT_DECAY = 0.05
+TOKEN_DROPOUT = 0.12
+CONTRASTIVE_SCALE = 20.0
+CONTRASTIVE_SHARE = 0.1
+LONGEST_TRAINED = 24
+
+
+def tokenize(texts: list[str]) -> Tensor:
+    """i64 [N, 77] as open_clip tokenizes: start, pieces, end of text, zeros; cut to the context."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()(texts, CONTEXT_LENGTH)
+
+
+class Drops:
+    """Replaces pieces of a text by ids that no training text holds, whose embedding is zero."""
+
+    def __init__(self, seen: Tensor) -> None:
+        absent = torch.ones(VOCABULARY, dtype=torch.bool)
+        absent[seen] = False
+        self.unseen = int(absent.nonzero()[0])
+
+    def __call__(self, input_ids: Tensor, draw: torch.Generator) -> Tensor:
+        piece = torch.zeros_like(input_ids, dtype=torch.bool)
+        end = input_ids.argmax(1, keepdim=True)
+        places = torch.arange(input_ids.shape[1])[None]
+        piece[(places > 0) & (places < end)] = True
+        drop = torch.rand(input_ids.shape, generator=draw) < TOKEN_DROPOUT
+        return torch.where(piece & drop, self.unseen, input_ids)
+
+
+def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS) -> TextTower:
+    """A tower from `input_ids` [templates, N, T] and unit `targets` [N, 512]; the same seed, the same weights."""
+    torch.manual_seed(SEED)
+    draw = torch.Generator().manual_seed(SEED)
+    tower = TextTower()
+    seen = input_ids.unique()
+    with torch.no_grad():
+        tower.tokens.weight[seen] = torch.randn(len(seen), tower.tokens.embedding_dim) * 0.3
+        tower.tokens.weight[0] = 0
+        tower.projection.bias.copy_(targets.mean(0))
+    drops = Drops(seen)
+    decayed = [p for p in tower.parameters() if p.ndim > 1]
+    plain = [p for p in tower.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}], lr=PEAK_RATE
+    )
+    batch_size = min(BATCH, len(targets))
+    for step in tqdm(range(steps), desc="text tower", disable=not sys.stderr.isatty()):
+        share = min(step / WARMUP_STEPS, 0.5 * (1 + math.cos(math.pi * step / steps)))
+        for group in optimizer.param_groups:
+            group["lr"] = PEAK_RATE * share
+        rows = torch.randint(len(targets), (batch_size,), generator=draw)
+        template = torch.randint(len(input_ids), (batch_size,), generator=draw)
+        embeds = F.normalize(tower(drops(input_ids[template, rows], draw)))
+        likeness = (embeds * targets[rows]).sum(1)
+        logits = CONTRASTIVE_SCALE * embeds @ targets.T
+        loss = (1 - likeness).mean() * CONTRASTIVE_SCALE + CONTRASTIVE_SHARE * F.cross_entropy(logits, rows)
+        if not torch.isfinite(loss):
+            raise RuntimeError(f"the text tower's loss became {loss.item()} in step {step + 1}")
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
+        optimizer.step()
+    return tower.eval()
+
+
+@torch.no_grad()
+def embed(tower: TextTower, input_ids: Tensor) -> np.ndarray:
+    """Unit text embeddings, f32 [N, 512]."""
+    return torch.cat([F.normalize(tower(part)) for part in input_ids.split(BATCH)]).numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--models", type=Path, required=True, help="folder of splits.json and text_split.json")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of text_tower.safetensors")
+    arguments = parser.parse_args()
+    train(arguments.data, arguments.models, arguments.output)
+
+
+def train(data: Path, models: Path, output: Path) -> None:
+    """Writes `output`/text_tower.safetensors, and `models`/text_split.json if it is not there yet."""
+    names, embeddings = read_named_text_embeddings(data)
+    split = models / "text_split.json"
+    if not split.exists():
+        write_split(split, names, split_names(names, Splits.read(models / "splits.json").label_names)[1])
+    rows, held_out = read_split(split, names)
+    longest = min(LONGEST_TRAINED, CONTEXT_LENGTH)
+    ids = torch.stack([tokenize([t.format(names[r]) for r in rows])[:, :longest] for t in TEMPLATES])
+    ids[..., -1] = torch.where(ids[..., -1] > 0, END_OF_TEXT, ids[..., -1])
+    targets = F.normalize(torch.from_numpy(embeddings[rows]))
+    tower = train_tower(ids, targets)
+    write_bytes(output / "text_tower.safetensors", save(tower.state_dict()))
+    for label, which in (("trained", rows), ("held-out", held_out)):
+        for template in ("a {}", "a photo of a {}."):
+            got = embed(tower, tokenize([template.format(names[r]) for r in which]))
+            cosines = (got * embeddings[which]).sum(1)
+            own = (got @ embeddings[which].T).argmax(1) == np.arange(len(which))
+            print(f"{label} {template!r}: n {len(which)}, cosine {cosines.mean():.4f}, retrieval {own.mean():.3f}")
+
+
+if __name__ == "__main__":
+    main()
