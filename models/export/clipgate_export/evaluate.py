@@ -16,7 +16,7 @@ from .archives import read_pixels
 from .calibrate import Gate
 from .data import Splits, read_named_text_embeddings
 from .graph import Graph
-from .names import read_split
+from .names import group_key, read_split
 from .preprocess import normalise
 from .scores import OOD_SCORES, confidence, ood_score
 from .train_text import tokenize
@@ -206,7 +206,10 @@ def measure_text(
     mean = embeddings[trained].mean(0)
     for group, rows in (("trained", trained), ("held_out", held_out)):
         likenesses = (int8[rows] * embeddings[rows]).sum(1)
-        found = (int8[rows] @ embeddings[rows].T).argmax(1) == np.arange(len(rows))
+        nearest = (int8[rows] @ embeddings[rows].T).argmax(1)
+        found = np.array(
+            [group_key(names[rows[at]]) == group_key(names[row]) for at, row in zip(nearest, rows, strict=True)]
+        )
         agree = (pictures @ int8[rows].T).argmax(1) == (pictures @ embeddings[rows].T).argmax(1)
         result[group] = {
             "cosine": metrics.mean_figure(likenesses).record(),

@@ -24,7 +24,7 @@ from .graph import Graph
 FLOATS = (TensorProto.FLOAT,)
 # Of a tensor's per-input extremes, which one bounds its range: the furthest of all, or this quantile.
 RULES: dict[str, float] = {"minmax": 1.0, "quantile-0.99": 0.99, "quantile-0.9": 0.9, "median": 0.5}
-CHOICE_INPUTS = 360
+CHOICE_INPUTS = 180
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from .tower import TransformerBlock
 
 VOCABULARY = 49408
 END_OF_TEXT = 49407
+PADDING = 0
 CONTEXT_LENGTH = 77
 TOKEN_WIDTH = 48
 WIDTH = 192

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
 from .data import Splits, read_named_text_embeddings
 from .files import write_bytes
 from .names import TEMPLATES, read_split, split_names, write_split
-from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, VOCABULARY, TextTower
+from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, PADDING, TOKEN_WIDTH, VOCABULARY, TextTower
 
 SEED = 20261123
 STEPS = 2400
@@ -43,34 +43,24 @@ def tokenize(texts: list[str]) -> Tensor:
     return SimpleTokenizer()(texts, CONTEXT_LENGTH)
 
 
-class Drops:
-    """Replaces pieces of a text by ids that no training text holds, whose embedding is zero."""
-
-    def __init__(self, seen: Tensor) -> None:
-        absent = torch.ones(VOCABULARY, dtype=torch.bool)
-        absent[seen] = False
-        self.unseen = int(absent.nonzero()[0])
-
-    def __call__(self, input_ids: Tensor, draw: torch.Generator) -> Tensor:
-        piece = torch.zeros_like(input_ids, dtype=torch.bool)
-        end = input_ids.argmax(1, keepdim=True)
-        places = torch.arange(input_ids.shape[1])[None]
-        piece[(places > 0) & (places < end)] = True
-        drop = torch.rand(input_ids.shape, generator=draw) < TOKEN_DROPOUT
-        return torch.where(piece & drop, self.unseen, input_ids)
+DROPPED = 0
 
 
 def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS) -> TextTower:
-    """A tower from `input_ids` [templates, N, T] and unit `targets` [N, 512]; the same seed, the same weights."""
+    """A tower from `input_ids` [templates, N, T] and unit `targets` [N, 512]; the same seed, the same weights.
+
+    It learns a table of the pieces that occur, in the order of their ids and after a row of zeros for
+    dropped ones, and spreads it over the whole vocabulary at the end.
+    """
     torch.manual_seed(SEED)
     draw = torch.Generator().manual_seed(SEED)
+    seen, rank = input_ids.unique(return_inverse=True)
+    input_ids = rank + 1
     tower = TextTower()
-    seen = input_ids.unique()
+    tower.tokens = nn.Embedding(len(seen) + 1, TOKEN_WIDTH, padding_idx=DROPPED)
     with torch.no_grad():
-        tower.tokens.weight[seen] = torch.randn(len(seen), tower.tokens.embedding_dim) * 0.3
-        tower.tokens.weight[0] = 0
+        tower.tokens.weight.mul_(0.3)
         tower.projection.bias.copy_(targets.mean(0))
-    drops = Drops(seen)
     decayed = [p for p in tower.parameters() if p.ndim > 1]
     plain = [p for p in tower.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
@@ -83,7 +73,11 @@ def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS) -> TextT
             group["lr"] = PEAK_RATE * share
         rows = torch.randint(len(targets), (batch_size,), generator=draw)
         template = torch.randint(len(input_ids), (batch_size,), generator=draw)
-        embeds = F.normalize(tower(drops(input_ids[template, rows], draw)))
+        chosen = input_ids[template, rows]
+        used = int(chosen.argmax(1).max()) + 1
+        with torch.autocast("cpu", torch.bfloat16):
+            embeds = tower(drop_pieces(chosen[:, :used], draw))
+        embeds = F.normalize(embeds.float())
         likeness = (embeds * targets[rows]).sum(1)
         logits = CONTRASTIVE_SCALE * embeds @ targets.T
         loss = (1 - likeness).mean() * CONTRASTIVE_SCALE + CONTRASTIVE_SHARE * F.cross_entropy(logits, rows)
@@ -93,7 +87,22 @@ def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS) -> TextT
         loss.backward()
         torch.nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
         optimizer.step()
+    learned = tower.tokens.weight.detach()
+    tower.tokens = nn.Embedding(VOCABULARY, TOKEN_WIDTH)
+    with torch.no_grad():
+        tower.tokens.weight.zero_()
+        tower.tokens.weight[seen] = learned[1:]
+        # Padding is masked, so that its row is noise; a text's own "!" shares the id and shall say nothing.
+        tower.tokens.weight[PADDING] = 0
     return tower.eval()
+
+
+def drop_pieces(ranks: Tensor, draw: torch.Generator) -> Tensor:
+    """Some pieces between start and end of text become `DROPPED`."""
+    end = ranks.argmax(1, keepdim=True)
+    places = torch.arange(ranks.shape[1])[None]
+    drop = torch.rand(ranks.shape, generator=draw) < TOKEN_DROPOUT
+    return ranks.masked_fill(drop & (places > 0) & (places < end), DROPPED)
 
 
 @torch.no_grad()

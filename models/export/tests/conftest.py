@@ -11,6 +11,8 @@ from clipgate_export.tower import ImageTower
 MODELS = Path(__file__).parents[2]
 DATA = Path(__file__).parents[4] / "shared" / "data"
 
+TINY_WIDTHS = (8, 12, 16, 32)
+
 torch.set_num_threads(1)
 
 
@@ -28,15 +30,17 @@ def data() -> Path:
 
 @pytest.fixture
 def tiny_widths(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every ImageTower made in the test is some twenty times smaller."""
-    monkeypatch.setattr(tower_module, "WIDTHS", (8, 12, 16, 32))
+    """Every ImageTower made in the test is some fifty times smaller."""
+    monkeypatch.setattr(tower_module, "WIDTHS", TINY_WIDTHS)
 
 
-@pytest.fixture
-def tiny_tower(tiny_widths: None) -> ImageTower:
+@pytest.fixture(scope="session")
+def tiny_tower() -> ImageTower:
     """Random weights, norms that have seen data, LayerNorm scales away from one."""
     torch.manual_seed(7)
-    tower = ImageTower()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tower_module, "WIDTHS", TINY_WIDTHS)
+        tower = ImageTower()
     with torch.no_grad():
         for _ in range(20):
             tower(torch.randn(8, 3, 32, 32))
