@@ -82,19 +82,17 @@ def write_bundle(
     logit_scale: float,
     image_encoder: bytes,
     text_encoder: bytes,
+    tokenizer: bytes,
     labels: Sequence[Label],
     text_embeds: np.ndarray,
     calibration: dict,
     selftest: Selftest,
 ) -> None:
-    """Writes every file whole, the manifest last; `folder`/tokenizer.json must be there."""
-    tokenizer = folder / "tokenizer.json"
-    if not tokenizer.exists():
-        raise FileNotFoundError(f"{tokenizer} is missing: python -m clipgate_export.tokenizer -o {tokenizer}")
+    """Writes every file whole, the manifest last, so that a bundle with a manifest of its own is complete."""
     contents = {
         "image_encoder.onnx": image_encoder,
         "text_encoder.onnx": text_encoder,
-        "tokenizer.json": tokenizer.read_bytes(),
+        "tokenizer.json": tokenizer,
         "labels.safetensors": bank_file(labels, text_embeds),
         "calibration.json": to_json(calibration),
         "selftest.safetensors": selftest.file(),
@@ -132,6 +130,5 @@ def write_bundle(
         },
     }
     for name, content in contents.items():
-        if name != "tokenizer.json":
-            write_bytes(folder / name, content)
+        write_bytes(folder / name, content)
     write_bytes(folder / "manifest.json", to_json(manifest))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import ModelProto
+from open_clip.tokenizer import default_bpe
 
 from . import card, evaluate, htp_check, train_text
 from .bank import Label
@@ -27,6 +28,7 @@ from .graph import Graph
 from .names import TEMPLATES, read_split
 from .preprocess import normalise
 from .quantize import quantize_tower
+from .tokenizer import tokenizer_json
 
 NEVER_TRAINED_PER_CLASS = 25
 TEXT_RANGE_NAMES = 600
@@ -88,6 +90,7 @@ def main() -> None:
         towers.logit_scale,
         image_bytes,
         text_bytes,
+        tokenizer_json(Path(default_bpe())),
         labels,
         bank,
         calibration,

@@ -137,7 +137,10 @@ def unquantized_operators(model: ModelProto) -> list[str]:
 
 
 def quantize_tower(model: ModelProto, inputs: np.ndarray, channel_modes: Sequence[bool] = (False, True)) -> Quantized:
-    """The best of every rule and channel mode over `inputs`; ties go to the earlier candidate."""
+    """The best of every rule and channel mode by mean cosine over `inputs`, to four digits.
+
+    Ties go to the earlier candidate: the simpler channel mode, the wider range.
+    """
     prepared = preprocess(model)
     extremes = measure_extremes(prepared, inputs)
     judged = inputs[:: max(1, len(inputs) // CHOICE_INPUTS)]
@@ -147,8 +150,8 @@ def quantize_tower(model: ModelProto, inputs: np.ndarray, channel_modes: Sequenc
     for per_channel in channel_modes:
         for rule, quantile in RULES.items():
             candidate = quantize_with_ranges(prepared, extremes.ranges(quantile), inputs[:1], per_channel)
-            cosine = float((Graph(candidate)(judged) * reference).sum(1).mean())
-            cosines[f"{rule}, {'per channel' if per_channel else 'per tensor'}"] = round(cosine, 5)
+            cosine = round(float((Graph(candidate)(judged) * reference).sum(1).mean()), 4)
+            cosines[f"{rule}, {'per channel' if per_channel else 'per tensor'}"] = cosine
             if best is None or cosine > best[0]:
                 best = (cosine, candidate, rule, per_channel)
     if best is None:

@@ -1,0 +1,47 @@
+"""The bundle's manifest names every file with its digest, and the calibration is bound to them."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from clipgate_export.bank import bank_digest
+from clipgate_export.data import read_text_embeddings
+from clipgate_export.graph import Graph
+
+
+def manifest(pocket: Path) -> dict:
+    return json.loads((pocket / "manifest.json").read_text())
+
+
+def test_every_file_is_the_one_that_the_manifest_means(pocket: Path) -> None:
+    files = manifest(pocket)["files"]
+    assert sum(entry["bytes"] for entry in files.values()) < 12e6
+    for name, entry in files.items():
+        content = (pocket / name).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (entry["sha256"], entry["bytes"]), name
+
+
+def test_the_calibration_is_of_this_bundle(pocket: Path) -> None:
+    bound = json.loads((pocket / "calibration.json").read_text())["bound_to"]
+    bank = load_file(pocket / "labels.safetensors")["text_embeds"]
+    selftest = load_file(pocket / "selftest.safetensors")
+    names = [label["name"] for label in json.loads((pocket / "splits.json").read_text())["labels"]]
+    assert bound["graph_sha256"] == manifest(pocket)["files"]["image_encoder.onnx"]["sha256"]
+    assert bound["bank_sha256"] == bank_digest(names, bank)
+    assert bound["selftest_sha256"] == hashlib.sha256(selftest["image_embeds"].tobytes()).hexdigest()
+    assert np.abs(np.linalg.norm(bank, axis=1) - 1).max() < 1e-5
+
+
+def test_the_selftest_holds_on_this_machine(pocket: Path) -> None:
+    """0.98 rather than equality: processors without VNNI saturate in int8 products, Arm rounds otherwise."""
+    selftest = load_file(pocket / "selftest.safetensors")
+    got = Graph((pocket / "image_encoder.onnx").read_bytes())(selftest["pixel_values"])
+    assert (got * selftest["image_embeds"]).sum() > 0.98
+
+
+def test_the_bank_is_clips_own(pocket: Path, data: Path) -> None:
+    wnids = [label["wnid"] for label in json.loads((pocket / "splits.json").read_text())["labels"]]
+    assert np.array_equal(load_file(pocket / "labels.safetensors")["text_embeds"], read_text_embeddings(data, wnids))
