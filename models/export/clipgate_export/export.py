@@ -73,7 +73,11 @@ def _export(tower: nn.Module, example: torch.Tensor, input_name: str, output_nam
 
 
 def strip_traces(model: ModelProto) -> None:
-    """Removes what tells where and how the graph was made: it differs between machines and weighs much."""
+    """Removes what tells where and how the graph was made, and operator sets that no node uses."""
+    used = {node.domain for node in model.graph.node}
+    kept = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
     for holder in (model, model.graph, *model.graph.node):
         if hasattr(holder, "metadata_props"):
             del holder.metadata_props[:]
