@@ -1,0 +1,223 @@
+//! Image files that are broken or lie about themselves.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clipgate::{DecodeLimits, ErrorKind, decode_bytes, decode_file};
+
+use crate::support::data_path;
+
+const SMALL: [&str; 12] = [
+    "jpeg_odd.jpg",
+    "jpeg_exif_6.jpg",
+    "jpeg_cmyk.jpg",
+    "jpeg_progressive.jpg",
+    "two_by_three.png",
+    "palette_16.png",
+    "gray_16.png",
+    "webp_lossy.webp",
+    "webp_alpha.webp",
+    "gif.gif",
+    "bmp_palette.bmp",
+    "tiff_gray.tiff",
+];
+
+/// Positions that cover headers densely and long data sparsely.
+fn positions(length: usize) -> impl Iterator<Item = usize> {
+    (0..length).filter(move |&at| at < 96 || length - at < 32 || at % (length / 96 + 1) == 0)
+}
+
+fn limits() -> DecodeLimits {
+    DecodeLimits {
+        max_pixels: 1 << 18,
+        ..DecodeLimits::default()
+    }
+}
+
+fn image(name: &str) -> Vec<u8> {
+    fs::read(data_path("preprocess/images").join(name)).unwrap()
+}
+
+#[test]
+fn a_truncated_file_is_an_error_or_the_whole_picture() {
+    let mut failed = Vec::new();
+    for name in SMALL {
+        let whole = image(name);
+        let picture = decode_bytes(&whole, &limits()).unwrap();
+        for length in positions(whole.len()) {
+            if decode_bytes(&whole[..length], &limits()).is_ok_and(|other| other != picture) {
+                failed.push(format!("{name} cut to {length} of {} bytes", whole.len()));
+            }
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "another picture came out:\n{}",
+        failed.join("\n")
+    );
+}
+
+#[test]
+fn a_changed_byte_never_panics_nor_breaks_the_limits() {
+    for name in SMALL {
+        let mut bytes = image(name);
+        for at in positions(bytes.len()) {
+            for mask in [0x01, 0x80, 0xFF] {
+                bytes[at] ^= mask;
+                match decode_bytes(&bytes, &limits()) {
+                    Ok(picture) => {
+                        let pixels = u64::from(picture.width()) * u64::from(picture.height());
+                        assert!(pixels <= limits().max_pixels, "{name} byte {at}");
+                        assert_eq!(
+                            picture.pixels().len() as u64,
+                            pixels * 3,
+                            "{name} byte {at}"
+                        );
+                    }
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Caller, "{name}: {error}"),
+                }
+                bytes[at] ^= mask;
+            }
+        }
+    }
+}
+
+#[test]
+fn each_unusable_path_is_named_with_its_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let jpeg = image("jpeg_q75.jpg");
+    let png = image("landscape.png");
+    let cases = [
+        (write("empty.jpg", b""), ErrorKind::Caller, "empty"),
+        (
+            write("half.jpg", &jpeg[..jpeg.len() / 2]),
+            ErrorKind::Caller,
+            "truncated JPEG",
+        ),
+        (
+            write("half.png", &png[..png.len() / 2]),
+            ErrorKind::Caller,
+            "PNG",
+        ),
+        (
+            write("text.png", b"not a picture at all, only text"),
+            ErrorKind::Caller,
+            "known format",
+        ),
+        (
+            write("huge.png", &huge_png()),
+            ErrorKind::Caller,
+            "100000x100000",
+        ),
+        (folder.path().to_path_buf(), ErrorKind::Caller, "directory"),
+        (
+            folder.path().join("missing.jpg"),
+            ErrorKind::Machine,
+            "cannot be read",
+        ),
+        (
+            Path::new("/dev/zero").to_path_buf(),
+            ErrorKind::Caller,
+            "regular file",
+        ),
+    ];
+    for (path, kind, rule) in cases {
+        if path.starts_with("/dev") && !path.exists() {
+            continue;
+        }
+        let start = Instant::now();
+        let error = decode_file(&path, &DecodeLimits::default()).unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(1), "{error}");
+        assert_eq!(error.kind(), kind, "{error}");
+        let message = error.to_string();
+        assert!(
+            message.starts_with(&path.display().to_string()),
+            "{message}"
+        );
+        assert!(message.contains(rule), "{message}");
+    }
+}
+
+#[test]
+fn limits_can_be_lowered_and_raised() {
+    let bytes = image("landscape.png");
+    let rules = [
+        (
+            DecodeLimits {
+                max_pixels: 100,
+                ..DecodeLimits::default()
+            },
+            "max_pixels",
+        ),
+        (
+            DecodeLimits {
+                max_edge: 100,
+                ..DecodeLimits::default()
+            },
+            "max_edge",
+        ),
+        (
+            DecodeLimits {
+                max_file_bytes: 100,
+                ..DecodeLimits::default()
+            },
+            "max_file_bytes",
+        ),
+    ];
+    for (limits, rule) in rules {
+        let error = decode_bytes(&bytes, &limits).unwrap_err().to_string();
+        assert!(error.contains(rule), "{error}");
+    }
+    let raised = DecodeLimits {
+        max_file_bytes: u64::MAX,
+        max_pixels: u64::MAX,
+        max_edge: u32::MAX,
+    };
+    assert!(decode_bytes(&bytes, &raised).is_ok());
+    assert!(
+        decode_bytes(&huge_png(), &raised)
+            .unwrap_err()
+            .to_string()
+            .contains("max_edge")
+    );
+}
+
+#[test]
+fn the_name_does_not_decide_the_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photo.txt");
+    fs::write(&path, image("gif.gif")).unwrap();
+    assert!(decode_file(&path, &DecodeLimits::default()).is_ok());
+}
+
+/// The header of a PNG of 100,000 x 100,000 pixels, with a valid checksum, and no data.
+fn huge_png() -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend(100_000u32.to_be_bytes());
+    header.extend(100_000u32.to_be_bytes());
+    header.extend([8, 2, 0, 0, 0]);
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0D".to_vec();
+    png.extend(&header);
+    png.extend(crc32(&header).to_be_bytes());
+    png.extend(b"\0\0\0\0IDAT");
+    png.extend(crc32(b"IDAT").to_be_bytes());
+    png
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            if crc & 1 == 1 {
+                (crc >> 1) ^ 0xEDB8_8320
+            } else {
+                crc >> 1
+            }
+        })
+    })
+}
