@@ -40,7 +40,11 @@ impl Embedding {
                 values[at]
             )));
         }
-        let norm = values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt() as f32;
+        let norm = values
+            .iter()
+            .map(|v| f64::from(*v) * f64::from(*v))
+            .sum::<f64>()
+            .sqrt() as f32;
         if norm < SMALLEST_NORM {
             return Err(Error::model(format!(
                 "the embedding has length {norm:e}, so it points nowhere"
@@ -114,6 +118,9 @@ mod tests {
     #[test]
     fn dot_counts_the_tail() {
         let values: Vec<f32> = (0..19u8).map(f32::from).collect();
-        assert_eq!(dot(&values, &values), (0..19).map(|v| (v * v) as f32).sum());
+        assert_eq!(
+            dot(&values, &values),
+            (0..19).map(|v| (v * v) as f32).sum::<f32>()
+        );
     }
 }

@@ -42,7 +42,8 @@ struct Inner {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    /// An error of the caller's own, for a [`Backend`](crate::Backend) or a program around clipgate.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
@@ -70,16 +71,14 @@ impl Error {
         Self::new(ErrorKind::Model, message)
     }
 
-    pub(crate) fn with_source(
-        mut self,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
+    /// Keeps what caused this error.
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
     /// Puts the culprit (a file, a tensor, a label) before the message.
-    pub(crate) fn at(mut self, culprit: impl fmt::Display) -> Self {
+    pub fn at(mut self, culprit: impl fmt::Display) -> Self {
         self.0.message = format!("{culprit}: {}", self.0.message);
         self
     }

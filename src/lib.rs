@@ -1,7 +1,91 @@
 //! Classifies camera frames with CLIP on small devices, and abstains when the answer cannot be trusted.
+//!
+//! A [`Bundle`] holds a CLIP model as static int8 ONNX graphs, a bank of labels and a calibration that was
+//! fitted on that very graph. A [`Classifier`] turns a [`Frame`] into a [`Decision`]: a label with a
+//! calibrated confidence, or an abstention with its [`Reason`].
+//!
+#![cfg_attr(all(feature = "decode", feature = "embedded-model"), doc = "```no_run")]
+#![cfg_attr(
+    not(all(feature = "decode", feature = "embedded-model")),
+    doc = "```ignore"
+)]
+//! use clipgate::{Bundle, Classifier, DecodeLimits, Decision, Runtime, decode_file};
+//!
+//! let runtime = Runtime::load("/usr/lib/libonnxruntime.so".as_ref())?;
+//! let mut classifier = Classifier::new(&runtime, &Bundle::embedded()?)?;
+//! let image = decode_file("photo.jpg".as_ref(), &DecodeLimits::default())?;
+//! match classifier.classify(&image.frame()?)?.decision {
+//!     Decision::Accept(prediction) => println!("{}", prediction.label),
+//!     Decision::Abstain(abstention) => println!("not sure: {}", abstention.reason),
+//!     _ => {}
+//! }
+//! # Ok::<(), clipgate::Error>(())
+//! ```
+//!
+//! Chapters: [architecture](docs::architecture), [gating](docs::gating), [security](docs::security),
+//! [platforms](docs::platforms).
 
+#[cfg(target_endian = "big")]
+compile_error!(
+    "clipgate reads little-endian tensors in place and supports little-endian targets only"
+);
+
+mod backend;
+mod bank;
+mod bundle;
+pub mod calibration;
+mod classifier;
+mod decision;
+#[cfg(feature = "decode")]
+mod decode;
+
+mod digest;
+mod embedding;
+mod encoder;
 mod error;
+pub mod file;
 mod frame;
+mod gate;
+mod label;
+mod ood;
+mod preprocess;
+mod runtime;
+mod score;
+mod session;
+mod tokenizer;
 
+/// Prose: how clipgate is built, what its decisions mean, and where it runs.
+pub mod docs {
+    #[doc = include_str!("docs/architecture.md")]
+    pub mod architecture {}
+    #[doc = include_str!("docs/gating.md")]
+    pub mod gating {}
+    #[doc = include_str!("docs/platforms.md")]
+    pub mod platforms {}
+    #[doc = include_str!("docs/security.md")]
+    pub mod security {}
+}
+
+pub use backend::{Backend, ElementType, InputMut, MAX_ELEMENTS, TensorSpec};
+pub use bank::{LabelBank, MAX_DIMENSION, SharedBytes};
+pub use bundle::{
+    BUNDLE_SCHEMA, Bundle, FileDigest, FileEntry, Manifest, SelfTest, TextEncoderEntry,
+};
+pub use calibration::{Calibration, PromiseKind};
+pub use classifier::{Candidate, Classification, Classifier, ClassifierOptions, Timings};
+pub use decision::{Abstention, Decision, Prediction, Reason};
+#[cfg(feature = "decode")]
+pub use decode::{DecodeLimits, DecodedImage, decode_bytes, decode_file};
+pub use digest::Digest;
+pub use embedding::Embedding;
+pub use encoder::{ImageEncoder, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Frame, MAX_EDGE, PixelFormat};
+pub use gate::{CalibrationFit, ExecutedGraph, Gate, MIN_LUMA_DEVIATION};
+pub use label::{Label, MAX_LABELS, MAX_NAME_BYTES};
+pub use ood::{OodScore, OodScores};
+pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Preprocessor, Resize};
+pub use runtime::Runtime;
+pub use score::{MAX_LOGIT_SCALE, Scorer, Scores};
+pub use session::{MAX_THREADS, Session, SessionOptions};
+pub use tokenizer::{MAX_CONTEXT_LENGTH, MAX_TEXT_BYTES, MAX_TOKENIZER_BYTES, Tokenizer};

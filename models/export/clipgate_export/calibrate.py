@@ -18,7 +18,7 @@ RULE = (
     "0. Confidence threshold: go through the confidences of the images that pass the OOD threshold from the largest "
     f"downwards; once {FEWEST_ACCEPTED} or more are at or above one, it is a candidate while their share of wrong "
     "labels is at most target_risk; the first that breaks this ends the search and the last candidate is the "
-    "threshold (1.0 if there is none). Single label: the smallest f32 cosine that at most "
+    "threshold (1.0 if there is none). Another bank, or one label: the cosine must reach the smallest f32 that at most "
     f"{FALSE_ACCEPT_SHARE:.0%} of all pairs of a threshold image and another class's label reach. coverage and "
     "selective_risk are those of the threshold images themselves."
 )
@@ -142,7 +142,7 @@ def calibration_record(gate: Gate, bound_to: dict[str, str], source: str, counts
         "temperature": gate.temperature,
         "ood": {"score": gate.score, "threshold": gate.ood_threshold},
         "confidence": {"threshold": gate.confidence_threshold},
-        "single_label": {"similarity_threshold": gate.similarity_threshold},
+        "absolute": {"similarity_threshold": gate.similarity_threshold},
         "operating_point": {
             "rule": RULE,
             "target_risk": TARGET_RISK,

@@ -1,0 +1,304 @@
+//! A bundle: the directory that holds a model, its labels and its calibration. The only file that opens one.
+
+mod manifest;
+
+use std::path::{Path, PathBuf};
+#[cfg(feature = "embedded-model")]
+use std::sync::Arc;
+
+use safetensors::tensor::{Dtype, SafeTensors};
+
+use crate::bank::{LabelBank, SharedBytes};
+use crate::calibration::{Calibration, PreprocessingMode};
+use crate::digest::Digest;
+use crate::embedding::Embedding;
+use crate::error::{Error, ErrorKind, Result};
+use crate::file::read_file;
+use crate::gate::ExecutedGraph;
+use crate::tokenizer::Tokenizer;
+
+pub use manifest::{BUNDLE_SCHEMA, FileDigest, FileEntry, Manifest, TextEncoderEntry};
+
+const MANIFEST: &str = "manifest.json";
+
+/// A manifest that has been checked, and where its files lie.
+///
+/// Files are read when they are needed, and checked against the manifest's size and SHA-256 each time.
+/// What is read is a private copy, so a file that is truncated or replaced afterwards changes nothing.
+///
+/// ```no_run
+/// let bundle = clipgate::Bundle::open("/opt/models/my-clip")?;
+/// println!("{}: {}", bundle.manifest().id, bundle.manifest().licence);
+/// # Ok::<(), clipgate::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Bundle {
+    manifest: Manifest,
+    location: Location,
+}
+
+#[derive(Debug)]
+enum Location {
+    Directory(PathBuf),
+    #[cfg(feature = "embedded-model")]
+    Embedded(&'static [(&'static str, &'static [u8])]),
+}
+
+/// A known input and the embedding that the executed graph must give for it.
+#[derive(Clone, Debug)]
+pub struct SelfTest {
+    /// `[1, 3, S, S]`, row-major.
+    pub pixel_values: Vec<f32>,
+    /// As the graph's maker computed it.
+    pub image_embeds: Embedding,
+    /// SHA-256 of the expected embedding's f32 bytes.
+    pub digest: Digest,
+}
+
+impl Bundle {
+    /// Opens a bundle directory; reads only its manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`] if the manifest is missing, malformed, newer than this reader or breaks a
+    /// rule; [`ErrorKind::Machine`] if it cannot be read.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
+        let directory = directory.as_ref();
+        let path = directory.join(MANIFEST);
+        let json =
+            read_file(&path, manifest::MAX_MANIFEST_BYTES).map_err(missing_is_the_bundles_fault)?;
+        let manifest =
+            Manifest::from_json((*json).as_ref()).map_err(|error| error.at(path.display()))?;
+        Ok(Self {
+            manifest,
+            location: Location::Directory(directory.to_owned()),
+        })
+    }
+
+    /// The pocket bundle inside this library.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`] if the library was built from a damaged bundle.
+    #[cfg(feature = "embedded-model")]
+    pub fn embedded() -> Result<Self> {
+        let manifest = Manifest::from_json(include_bytes!("../models/pocket/manifest.json"))
+            .map_err(|error| error.at("the embedded bundle"))?;
+        Ok(Self {
+            manifest,
+            location: Location::Embedded(&[
+                (
+                    "image_encoder.onnx",
+                    include_bytes!("../models/pocket/image_encoder.onnx"),
+                ),
+                (
+                    "text_encoder.onnx",
+                    include_bytes!("../models/pocket/text_encoder.onnx"),
+                ),
+                (
+                    "tokenizer.json",
+                    include_bytes!("../models/pocket/tokenizer.json"),
+                ),
+                (
+                    "labels.safetensors",
+                    include_bytes!("../models/pocket/labels.safetensors"),
+                ),
+                (
+                    "calibration.json",
+                    include_bytes!("../models/pocket/calibration.json"),
+                ),
+                (
+                    "selftest.safetensors",
+                    include_bytes!("../models/pocket/selftest.safetensors"),
+                ),
+            ]),
+        })
+    }
+
+    /// What the bundle says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The directory, or that the bundle is embedded.
+    pub fn location(&self) -> String {
+        match &self.location {
+            Location::Directory(directory) => directory.display().to_string(),
+            #[cfg(feature = "embedded-model")]
+            Location::Embedded(_) => format!("{} (embedded)", self.manifest.id),
+        }
+    }
+
+    /// A listed file's content, checked against size and digest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`] if the file is not listed, missing, or not what the manifest says;
+    /// [`ErrorKind::Machine`] if it cannot be read.
+    pub fn read(&self, name: &str) -> Result<SharedBytes> {
+        let expected =
+            self.manifest.files.get(name).ok_or_else(|| {
+                Error::bundle("the manifest lists no such file").at(self.path(name))
+            })?;
+        let bytes: SharedBytes = match &self.location {
+            Location::Directory(directory) => read_file(&directory.join(name), expected.bytes)
+                .map_err(missing_is_the_bundles_fault)?,
+            #[cfg(feature = "embedded-model")]
+            Location::Embedded(files) => files
+                .iter()
+                .find(|(file, _)| *file == name)
+                .map(|(_, bytes)| Arc::new(*bytes) as SharedBytes)
+                .ok_or_else(|| Error::bundle("the file is not embedded").at(self.path(name)))?,
+        };
+        let content = (*bytes).as_ref();
+        if content.len() as u64 != expected.bytes {
+            return Err(Error::bundle(format!(
+                "{} bytes, but the manifest says {}: the file is damaged or of another version",
+                content.len(),
+                expected.bytes
+            ))
+            .at(self.path(name)));
+        }
+        let digest = Digest::of(content);
+        if digest != expected.sha256 {
+            return Err(Error::bundle(format!(
+                "sha256 {digest}, but the manifest says {}: the file is damaged or was replaced",
+                expected.sha256
+            ))
+            .at(self.path(name)));
+        }
+        Ok(bytes)
+    }
+
+    /// The image encoder's bytes.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn image_encoder(&self) -> Result<SharedBytes> {
+        self.read(&self.manifest.image_encoder.file)
+    }
+
+    /// The text encoder's entry in the manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`] if the bundle has none: it knows only the labels of its banks.
+    pub fn text_encoder(&self) -> Result<&TextEncoderEntry> {
+        self.manifest.text_encoder.as_ref().ok_or_else(|| {
+            Error::bundle("the bundle has no text encoder, so it knows only its own labels; pass a label bank instead")
+                .at(self.location())
+        })
+    }
+
+    /// The tokenizer that the text encoder needs.
+    ///
+    /// # Errors
+    /// As [`text_encoder`](Self::text_encoder) and [`read`](Self::read), or if the file is no tokenizer.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        let entry = self.text_encoder()?;
+        let json = self.read(&entry.tokenizer)?;
+        Tokenizer::from_json((*json).as_ref(), entry.context_length)
+            .map_err(|error| self.blame(error, &entry.tokenizer))
+    }
+
+    /// The default label bank.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or if the file is no bank of this model's dimension.
+    pub fn label_bank(&self) -> Result<LabelBank> {
+        let name = &self.manifest.labels.file;
+        let bank = LabelBank::from_safetensors(self.read(name)?)
+            .map_err(|error| self.blame(error, name))?;
+        if bank.dimension() != self.manifest.embedding_dim {
+            return Err(Error::bundle(format!(
+                "embeddings of {} values, but the manifest says {}",
+                bank.dimension(),
+                self.manifest.embedding_dim
+            ))
+            .at(self.path(name)));
+        }
+        Ok(bank)
+    }
+
+    /// The calibration of the default label bank.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or if the file is no calibration.
+    pub fn calibration(&self) -> Result<Calibration> {
+        let name = &self.manifest.calibration.file;
+        Calibration::from_json((*self.read(name)?).as_ref())
+            .map_err(|error| self.blame(error, name))
+    }
+
+    /// The self-test.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or if the tensors have another type or shape.
+    pub fn selftest(&self) -> Result<SelfTest> {
+        let name = &self.manifest.selftest.file;
+        let bytes = self.read(name)?;
+        let tensors = SafeTensors::deserialize((*bytes).as_ref()).map_err(|error| {
+            Error::bundle("not a safetensors file")
+                .with_source(error)
+                .at(self.path(name))
+        })?;
+        let values = |tensor: &str, shape: &[usize]| -> Result<Vec<f32>> {
+            let view = tensors.tensor(tensor).map_err(|error| {
+                Error::bundle(format!("no tensor `{tensor}`")).with_source(error)
+            })?;
+            if view.dtype() != Dtype::F32 || view.shape() != shape {
+                return Err(Error::bundle(format!(
+                    "tensor `{tensor}` is {:?} {:?}; F32 {shape:?} is needed",
+                    view.dtype(),
+                    view.shape()
+                )));
+            }
+            Ok(bytemuck::pod_collect_to_vec(view.data()))
+        };
+        let size = self.manifest.preprocessing.size as usize;
+        let read = || {
+            let pixel_values = values("pixel_values", &[1, 3, size, size])?;
+            let expected = values("image_embeds", &[1, self.manifest.embedding_dim])?;
+            Ok(SelfTest {
+                pixel_values,
+                digest: Digest::of_f32(&expected),
+                image_embeds: Embedding::new(&expected)?,
+            })
+        };
+        read().map_err(|error: Error| self.blame(error, name))
+    }
+
+    /// What a calibration must be bound to.
+    ///
+    /// # Errors
+    /// As [`selftest`](Self::selftest).
+    pub fn executed_graph(&self) -> Result<ExecutedGraph> {
+        let listed = self.manifest.files.get(&self.manifest.image_encoder.file);
+        let graph = listed.map(|file| file.sha256).ok_or_else(|| {
+            Error::bundle("the manifest lists no image encoder").at(self.location())
+        })?;
+        Ok(ExecutedGraph {
+            graph,
+            preprocessing: PreprocessingMode::Exact,
+            selftest: self.selftest()?.digest,
+        })
+    }
+
+    /// Whatever is wrong inside a bundle's file is the bundle's fault.
+    fn blame(&self, error: Error, name: &str) -> Error {
+        Error::bundle(error.to_string())
+            .with_source(error)
+            .at(self.path(name))
+    }
+
+    fn path(&self, name: &str) -> String {
+        match &self.location {
+            Location::Directory(directory) => directory.join(name).display().to_string(),
+            #[cfg(feature = "embedded-model")]
+            Location::Embedded(_) => format!("{}/{name}", self.location()),
+        }
+    }
+}
+
+fn missing_is_the_bundles_fault(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Caller => Error::bundle(error.to_string()).with_source(error),
+        _ => error,
+    }
+}

@@ -1,0 +1,187 @@
+//! `manifest.json`: what a bundle holds, parsed and checked at the door.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bank::MAX_DIMENSION;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::preprocess::Preprocessing;
+use crate::score::Scorer;
+
+/// The newest bundle schema that this reader understands; it reads all older ones.
+pub const BUNDLE_SCHEMA: u32 = 1;
+
+/// The largest manifest, in bytes.
+pub(super) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+
+/// The largest file of a bundle, in bytes: ViT-L-14 in fp32 is 1.2 GB.
+const MAX_FILE_BYTES: u64 = 4 << 30;
+
+/// The longest text that a text encoder may take, in tokens.
+const MAX_CONTEXT_LENGTH: usize = 1024;
+
+/// What a bundle says of itself. Unknown optional fields are ignored; whatever a reader must know to
+/// use the bundle rightly is listed in `requires`, and an unknown entry there is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Layout of this file, from 1.
+    pub schema: u32,
+    /// Features without which the bundle would be misread.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// The model's short name.
+    pub id: String,
+    /// Grows with every release of the model.
+    pub version: u64,
+    /// The towers, in words.
+    pub architecture: String,
+    /// Where the weights come from, in words.
+    pub source: String,
+    /// Under which terms the weights may be used.
+    pub licence: String,
+    /// How an image becomes `pixel_values`.
+    pub preprocessing: Preprocessing,
+    /// Values in an embedding (D).
+    pub embedding_dim: usize,
+    /// The factor on cosines, not its logarithm.
+    pub logit_scale: f32,
+    /// `pixel_values` [1, 3, S, S] f32 to `image_embeds` [1, D] f32.
+    pub image_encoder: FileEntry,
+    /// `input_ids` [1, context] i64 to `text_embeds` [1, D] f32, for labels of the user's own.
+    #[serde(default)]
+    pub text_encoder: Option<TextEncoderEntry>,
+    /// The default label bank.
+    pub labels: FileEntry,
+    /// Temperature and thresholds for the default bank.
+    pub calibration: FileEntry,
+    /// An input and the embedding that it must give.
+    pub selftest: FileEntry,
+    /// Size and digest of every other file.
+    pub files: BTreeMap<String, FileDigest>,
+}
+
+/// A file that has a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its name in the bundle.
+    pub file: String,
+}
+
+/// The text tower and what its input needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextEncoderEntry {
+    /// The graph's name in the bundle.
+    pub file: String,
+    /// The tokenizer's name in the bundle.
+    pub tokenizer: String,
+    /// Tokens in `input_ids`.
+    pub context_length: usize,
+    /// What a label is put into, at `{}`.
+    pub prompt_template: String,
+}
+
+/// What a file must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDigest {
+    /// SHA-256 of the whole file.
+    pub sha256: Digest,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+impl Manifest {
+    /// Parses and checks a manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) naming the broken rule.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            schema: u32,
+            #[serde(default)]
+            requires: Vec<String>,
+        }
+        let versioned: Versioned = serde_json::from_slice(json).map_err(|error| {
+            Error::bundle("not a manifest: no JSON object with a `schema`").with_source(error)
+        })?;
+        if versioned.schema == 0 || versioned.schema > BUNDLE_SCHEMA {
+            return Err(Error::bundle(format!(
+                "bundle schema {}; this clipgate reads 1 to {BUNDLE_SCHEMA}: update it",
+                versioned.schema
+            )));
+        }
+        if let Some(feature) = versioned.requires.first() {
+            return Err(Error::bundle(format!(
+                "the bundle requires {feature:?}, which this clipgate does not know: update it"
+            )));
+        }
+        let manifest: Self = serde_json::from_slice(json)
+            .map_err(|error| Error::bundle("not a manifest of schema 1").with_source(error))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.preprocessing.validate().map_err(|error| {
+            Error::bundle("`preprocessing` cannot be followed").with_source(error)
+        })?;
+        Scorer::new(self.logit_scale, 1.0)?;
+        if self.embedding_dim == 0 || self.embedding_dim > MAX_DIMENSION {
+            return Err(Error::bundle(format!(
+                "`embedding_dim` is {}; 1 to {MAX_DIMENSION} is possible",
+                self.embedding_dim
+            )));
+        }
+        if let Some(text) = &self.text_encoder {
+            if text.context_length < 2 || text.context_length > MAX_CONTEXT_LENGTH {
+                return Err(Error::bundle(format!(
+                    "`context_length` is {}; 2 to {MAX_CONTEXT_LENGTH} is possible",
+                    text.context_length
+                )));
+            }
+            if !text.prompt_template.contains("{}") {
+                return Err(Error::bundle("`prompt_template` has no {} for the label"));
+            }
+        }
+        for (name, file) in &self.files {
+            let plain =
+                !name.is_empty() && !name.contains(['/', '\\', ':']) && name != "." && name != "..";
+            if !plain {
+                return Err(Error::bundle(format!(
+                    "{name:?} is no plain file name: a bundle's files lie in its own folder"
+                )));
+            }
+            if file.bytes > MAX_FILE_BYTES {
+                return Err(Error::bundle(format!(
+                    "{name} would have {} bytes; at most {MAX_FILE_BYTES}",
+                    file.bytes
+                )));
+            }
+        }
+        self.roles().try_for_each(|(role, name)| {
+            if self.files.contains_key(name) {
+                return Ok(());
+            }
+            Err(Error::bundle(format!(
+                "`files` does not list {name}, the `{role}`"
+            )))
+        })
+    }
+
+    /// Every role and the file that fills it.
+    pub fn roles(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let text = self.text_encoder.as_ref();
+        [
+            ("image_encoder", Some(&self.image_encoder.file)),
+            ("text_encoder", text.map(|text| &text.file)),
+            ("tokenizer", text.map(|text| &text.tokenizer)),
+            ("labels", Some(&self.labels.file)),
+            ("calibration", Some(&self.calibration.file)),
+            ("selftest", Some(&self.selftest.file)),
+        ]
+        .into_iter()
+        .filter_map(|(role, file)| Some((role, file?.as_str())))
+    }
+}

@@ -1,0 +1,236 @@
+//! The classifier: a frame in, a decision out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::bank::LabelBank;
+use crate::bundle::Bundle;
+use crate::calibration::{Calibration, PromiseKind};
+use crate::decision::{Abstention, Decision};
+use crate::encoder::ImageEncoder;
+use crate::error::Result;
+use crate::frame::Frame;
+use crate::gate::{CalibrationFit, Gate};
+use crate::ood::OodScores;
+use crate::runtime::Runtime;
+use crate::score::{Scorer, Scores};
+use crate::session::SessionOptions;
+
+/// Candidates that an answer lists unless told otherwise.
+const DEFAULT_TOP_K: usize = 5;
+
+/// Encoder, label bank, scorer and gate, fitted to each other.
+///
+/// A classifier is `Send` and owns one session: it answers one frame at a time (`&mut self`). To use
+/// several threads, give each a classifier; they may share one [`LabelBank`] through an [`Arc`].
+pub struct Classifier {
+    encoder: ImageEncoder,
+    bank: Arc<LabelBank>,
+    scorer: Scorer,
+    gate: Gate,
+    top_k: usize,
+    scores: Scores,
+    rows: Vec<usize>,
+}
+
+/// What a [`Classifier`] is made of, beyond a runtime and a bundle; [`Classifier::options`] begins one.
+#[derive(Default)]
+pub struct ClassifierOptions {
+    session: SessionOptions,
+    bank: Option<Arc<LabelBank>>,
+    calibration: Option<Calibration>,
+    top_k: Option<usize>,
+}
+
+/// The answer to one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classification {
+    /// Accept or abstain.
+    pub decision: Decision,
+    /// The most similar labels, best first; empty for an unusable frame.
+    pub top: Vec<Candidate>,
+    /// What the out-of-distribution question was answered from; `None` for an unusable frame.
+    pub scores: Option<OodScores>,
+    /// Whether temperature and thresholds were fitted on this label bank.
+    pub calibration: CalibrationFit,
+    /// What is promised of accepted answers; always [`PromiseKind::None`] where transferred.
+    pub promise: PromiseKind,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// A label near the frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Row of the label in its bank.
+    pub index: usize,
+    /// The label's name.
+    pub label: Arc<str>,
+    /// Calibrated probability, 0 to 1; `None` where one label leaves nothing to compare.
+    pub probability: Option<f32>,
+    /// Cosine, -1 to 1.
+    pub similarity: f32,
+}
+
+/// Wall-clock time of each stage of one frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Frame to `pixel_values`.
+    pub preprocess: Duration,
+    /// `pixel_values` to embedding.
+    pub encode: Duration,
+    /// Embedding to decision.
+    pub decide: Duration,
+}
+
+impl Classifier {
+    /// A classifier of the bundle's own labels and calibration.
+    ///
+    /// # Errors
+    /// See [`ClassifierOptions::open`].
+    pub fn new(runtime: &Runtime, bundle: &Bundle) -> Result<Self> {
+        Self::options().open(runtime, bundle)
+    }
+
+    /// Options to set before [`ClassifierOptions::open`].
+    pub fn options() -> ClassifierOptions {
+        ClassifierOptions::default()
+    }
+
+    /// Answers one frame.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the frame cannot be resampled;
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the graph's output is no embedding. An abstention
+    /// is `Ok`.
+    pub fn classify(&mut self, frame: &Frame<'_>) -> Result<Classification> {
+        let start = Instant::now();
+        let quality = self.encoder.prepare(frame)?;
+        let prepared = Instant::now();
+        let mut timings = Timings {
+            preprocess: prepared - start,
+            ..Timings::default()
+        };
+        if let Some(reason) = self.gate.inspect(quality) {
+            let decision = Decision::Abstain(Abstention { reason });
+            return Ok(self.answer(decision, None, timings));
+        }
+        let embedding = self.encoder.run()?;
+        let encoded = Instant::now();
+        timings.encode = encoded - prepared;
+        self.scorer.score(embedding, &self.bank, &mut self.scores)?;
+        let ood = OodScores::of(&self.scores, self.scorer.logit_scale());
+        let decision = self.gate.decide(&self.scores, &ood, &self.bank);
+        self.scores.top(self.top_k, &mut self.rows);
+        timings.decide = encoded.elapsed();
+        Ok(self.answer(decision, Some(ood), timings))
+    }
+
+    fn answer(
+        &self,
+        decision: Decision,
+        scores: Option<OodScores>,
+        timings: Timings,
+    ) -> Classification {
+        let rows = if scores.is_some() {
+            self.rows.as_slice()
+        } else {
+            &[]
+        };
+        let top = rows
+            .iter()
+            .map(|&row| Candidate {
+                index: row,
+                label: self.bank.labels()[row].shared_name(),
+                probability: self
+                    .scores
+                    .is_relative()
+                    .then(|| self.scores.probabilities()[row]),
+                similarity: self.scores.similarities()[row],
+            })
+            .collect();
+        Classification {
+            decision,
+            top,
+            scores,
+            calibration: self.gate.fit(),
+            promise: self.promise(),
+            timings,
+        }
+    }
+
+    /// The labels that are told apart.
+    pub fn bank(&self) -> &Arc<LabelBank> {
+        &self.bank
+    }
+
+    /// The thresholds, and whether they were fitted on these labels.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// What is promised of accepted answers.
+    pub fn promise(&self) -> PromiseKind {
+        match self.gate.fit() {
+            CalibrationFit::Fitted => self.gate.calibration().promise().kind,
+            CalibrationFit::Transferred => PromiseKind::None,
+        }
+    }
+}
+
+impl ClassifierOptions {
+    /// Threads of the session.
+    pub fn session(mut self, session: SessionOptions) -> Self {
+        self.session = session;
+        self
+    }
+
+    /// Labels of the user's own. Unless the calibration was fitted on them, it is transferred.
+    pub fn bank(mut self, bank: impl Into<Arc<LabelBank>>) -> Self {
+        self.bank = Some(bank.into());
+        self
+    }
+
+    /// A calibration of the user's own.
+    pub fn calibration(mut self, calibration: Calibration) -> Self {
+        self.calibration = Some(calibration);
+        self
+    }
+
+    /// Candidates that each answer lists; 5 unless set.
+    pub fn top_k(mut self, top_k: usize) -> Self {
+        self.top_k = Some(top_k);
+        self
+    }
+
+    /// Loads the model, runs its self-test, and binds bank and calibration to it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) for a damaged bundle;
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the self-test fails;
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) for a calibration of another graph;
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for a bank of another dimension.
+    pub fn open(self, runtime: &Runtime, bundle: &Bundle) -> Result<Classifier> {
+        let bank = match self.bank {
+            Some(bank) => bank,
+            None => Arc::new(bundle.label_bank()?),
+        };
+        bank.check_dimension(bundle.manifest().embedding_dim)?;
+        let calibration = match self.calibration {
+            Some(calibration) => calibration,
+            None => bundle.calibration()?,
+        };
+        let encoder = ImageEncoder::open(runtime, bundle, self.session)?;
+        let scorer = Scorer::new(bundle.manifest().logit_scale, calibration.temperature())?;
+        let gate = Gate::new(calibration, &bundle.executed_graph()?, &bank)?;
+        Ok(Classifier {
+            encoder,
+            bank,
+            scorer,
+            gate,
+            top_k: self.top_k.unwrap_or(DEFAULT_TOP_K),
+            scores: Scores::default(),
+            rows: Vec::new(),
+        })
+    }
+}

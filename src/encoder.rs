@@ -1,0 +1,277 @@
+//! Image and text encoders: a graph, what prepares its input, and the embedding that comes out.
+
+use crate::backend::{Backend, ElementType, InputMut};
+use crate::bank::LabelBank;
+use crate::bundle::{Bundle, Manifest, SelfTest};
+use crate::embedding::Embedding;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::label::{Label, check_labels};
+use crate::preprocess::{FrameQuality, Preprocessor};
+use crate::runtime::Runtime;
+use crate::session::{Session, SessionOptions};
+use crate::tokenizer::Tokenizer;
+
+/// The least cosine between a self-test's embedding and the one computed here.
+///
+/// Int8 kernels differ: Arm cores against x86 with VNNI give 0.9994 and more, x86 without VNNI 0.990
+/// (its 16-bit sums saturate). A kernel that computes wrongly lands far below.
+pub const SELF_TEST_COSINE: f32 = 0.98;
+
+/// The most prompt templates that a label is averaged over.
+pub const MAX_TEMPLATES: usize = 1000;
+
+/// Frames to embeddings, through a bundle's image graph.
+///
+/// Send but used by one thread at a time (`&mut self`): give each thread an encoder of its own.
+pub struct ImageEncoder {
+    preprocessor: Preprocessor,
+    backend: Box<dyn Backend>,
+    embedding: Embedding,
+}
+
+impl ImageEncoder {
+    /// Loads the bundle's image graph and runs its self-test.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the graph has other inputs or outputs than the
+    /// manifest says; [`ErrorKind::Model`](crate::ErrorKind::Model) if the self-test fails.
+    pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
+        let file = &bundle.manifest().image_encoder.file;
+        let session = bundle
+            .image_encoder()
+            .and_then(|model| Session::new(runtime, (*model).as_ref(), options))
+            .map_err(|error| error.at(file))?;
+        Self::with_backend(Box::new(session), bundle.manifest(), &bundle.selftest()?)
+            .map_err(|error| error.at(file))
+    }
+
+    /// An encoder on a backend of the caller's, which must pass the same checks and self-test.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn with_backend(
+        backend: Box<dyn Backend>,
+        manifest: &Manifest,
+        selftest: &SelfTest,
+    ) -> Result<Self> {
+        let size = manifest.preprocessing.size as usize;
+        check_interface(
+            &*backend,
+            ("pixel_values", ElementType::F32, &[1, 3, size, size]),
+            ("image_embeds", &[1, manifest.embedding_dim]),
+        )?;
+        let mut encoder = Self {
+            preprocessor: Preprocessor::new(manifest.preprocessing.clone())?,
+            backend,
+            embedding: Embedding::with_dimension(manifest.embedding_dim),
+        };
+        encoder.test(selftest)?;
+        Ok(encoder)
+    }
+
+    /// Writes a frame into the graph's input and tells how much it shows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the frame cannot be resampled.
+    pub fn prepare(&mut self, frame: &Frame<'_>) -> Result<FrameQuality> {
+        let pixel_values = float_input(&mut *self.backend)?;
+        self.preprocessor.run(frame, pixel_values)
+    }
+
+    /// Runs the graph on what [`prepare`](Self::prepare) wrote.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the output is not finite or has no direction.
+    pub fn run(&mut self) -> Result<&Embedding> {
+        let output = self.backend.run()?;
+        self.embedding.assign(output)?;
+        Ok(&self.embedding)
+    }
+
+    /// [`prepare`](Self::prepare) and [`run`](Self::run).
+    ///
+    /// # Errors
+    /// As those.
+    pub fn encode(&mut self, frame: &Frame<'_>) -> Result<&Embedding> {
+        self.prepare(frame)?;
+        self.run()
+    }
+
+    fn test(&mut self, selftest: &SelfTest) -> Result<()> {
+        let pixel_values = float_input(&mut *self.backend)?;
+        if pixel_values.len() != selftest.pixel_values.len() {
+            return Err(Error::bundle(
+                "the self-test's input has another size than the graph's",
+            ));
+        }
+        pixel_values.copy_from_slice(&selftest.pixel_values);
+        let cosine = self
+            .run()
+            .and_then(|embedding| embedding.cosine(&selftest.image_embeds))
+            .map_err(|error| error.at("self-test"))?;
+        // Written so that NaN fails.
+        if !(cosine >= SELF_TEST_COSINE) {
+            return Err(Error::model(format!(
+                "self-test: the embedding computed here has cosine {cosine:.4} to the expected one; at least \
+                 {SELF_TEST_COSINE} is needed. The graph is damaged or a kernel computes wrongly on this machine"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Texts to embeddings, through a bundle's text graph.
+///
+/// Send but used by one thread at a time (`&mut self`).
+pub struct TextEncoder {
+    tokenizer: Tokenizer,
+    backend: Box<dyn Backend>,
+    template: String,
+}
+
+impl TextEncoder {
+    /// Loads the bundle's text graph and tokenizer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the bundle has no text encoder, or one that is
+    /// not what its manifest says.
+    pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
+        let entry = bundle.text_encoder()?;
+        let load = || {
+            let model = bundle.read(&entry.file)?;
+            let session = Session::new(runtime, (*model).as_ref(), options)?;
+            check_interface(
+                &session,
+                ("input_ids", ElementType::I64, &[1, entry.context_length]),
+                ("text_embeds", &[1, bundle.manifest().embedding_dim]),
+            )?;
+            Ok(session)
+        };
+        let session = load().map_err(|error: Error| error.at(&entry.file))?;
+        Ok(Self {
+            tokenizer: bundle.tokenizer()?,
+            backend: Box::new(session),
+            template: entry.prompt_template.clone(),
+        })
+    }
+
+    /// The embedding of a text as it stands.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the text is too long to be tokenized;
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the graph's output is no embedding.
+    pub fn encode(&mut self, text: &str) -> Result<Embedding> {
+        let ids = self.tokenizer.encode(text)?;
+        match self.backend.input_mut() {
+            InputMut::I64(input) if input.len() == ids.len() => input.copy_from_slice(&ids),
+            _ => {
+                return Err(Error::bundle(
+                    "`input_ids` has another size than the tokenizer's output",
+                ));
+            }
+        }
+        Embedding::new(self.backend.run()?)
+    }
+
+    /// A bank of labels in words. Each label is put into every template (at `{}`; the bundle's own
+    /// template where `templates` is empty), and the unit embeddings are averaged (Radford et al. 2021,
+    /// arXiv 2103.00020, section 3.1.4). `progress` is told how many labels are done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for no labels, a label twice, a template without
+    /// `{}` or more than [`MAX_TEMPLATES`]; otherwise as [`encode`](Self::encode).
+    pub fn label_bank(
+        &mut self,
+        names: &[impl AsRef<str>],
+        templates: &[String],
+        mut progress: impl FnMut(usize),
+    ) -> Result<LabelBank> {
+        let own_template = [self.template.clone()];
+        let templates = if templates.is_empty() {
+            &own_template
+        } else {
+            templates
+        };
+        if templates.len() > MAX_TEMPLATES {
+            return Err(Error::caller(format!(
+                "{} templates; at most {MAX_TEMPLATES}",
+                templates.len()
+            )));
+        }
+        if let Some(template) = templates.iter().find(|template| !template.contains("{}")) {
+            return Err(Error::caller(format!(
+                "the template {template:?} has no {{}} for the label"
+            )));
+        }
+        let labels: Vec<Label> = names
+            .iter()
+            .enumerate()
+            .map(|(row, name)| {
+                Label::new(name.as_ref()).map_err(|error| error.at(format!("label {}", row + 1)))
+            })
+            .collect::<Result<_>>()?;
+        check_labels(&labels)?;
+
+        let mut rows = Vec::new();
+        let mut dimension = 0;
+        let mut described = Vec::with_capacity(labels.len());
+        for (done, label) in labels.into_iter().enumerate() {
+            let prompts: Vec<String> = templates
+                .iter()
+                .map(|t| t.replace("{}", label.name()))
+                .collect();
+            let mut sum = Vec::new();
+            for prompt in &prompts {
+                let embedding = self
+                    .encode(prompt)
+                    .map_err(|error| error.at(format!("label {:?}", label.name())))?;
+                sum.resize(embedding.dimension(), 0.0f32);
+                sum.iter_mut()
+                    .zip(embedding.as_slice())
+                    .for_each(|(sum, value)| *sum += value);
+            }
+            let mean = Embedding::new(&sum)
+                .map_err(|error| error.at(format!("label {:?}", label.name())))?;
+            dimension = mean.dimension();
+            rows.extend_from_slice(mean.as_slice());
+            described.push(label.with_prompts(prompts));
+            progress(done + 1);
+        }
+        LabelBank::new(described, rows, dimension)
+    }
+}
+
+fn float_input(backend: &mut dyn Backend) -> Result<&mut [f32]> {
+    match backend.input_mut() {
+        InputMut::F32(values) => Ok(values),
+        _ => Err(Error::bundle("`pixel_values` is not f32")),
+    }
+}
+
+fn check_interface(
+    backend: &dyn Backend,
+    (input, element, input_shape): (&str, ElementType, &[usize]),
+    (output, output_shape): (&str, &[usize]),
+) -> Result<()> {
+    for (role, found, name, element, shape) in [
+        ("input", backend.input(), input, element, input_shape),
+        (
+            "output",
+            backend.output(),
+            output,
+            ElementType::F32,
+            output_shape,
+        ),
+    ] {
+        if found.name() != name || found.element() != element || found.shape() != shape {
+            return Err(Error::bundle(format!(
+                "the graph's {role} is `{}` {:?} {:?}; the manifest needs `{name}` {element:?} {shape:?}",
+                found.name(),
+                found.element(),
+                found.shape()
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! The gate: turns scores into a decision, by thresholds that were fitted on this very graph.
+
+use serde::Serialize;
+
+use crate::bank::LabelBank;
+use crate::calibration::{Binding, Calibration};
+use crate::decision::{Abstention, Decision, Prediction, Reason};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::ood::OodScores;
+use crate::preprocess::FrameQuality;
+use crate::score::Scores;
+
+/// Standard deviation of the resized frame's luma, in 0..=255, below which it shows nothing: sensor
+/// noise averaged down to the model's input stays under 1, and the flattest of the 9,000 held-out
+/// Tiny ImageNet images has 4.
+pub const MIN_LUMA_DEVIATION: f32 = 2.0;
+
+/// Whether the thresholds were fitted on this label bank.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CalibrationFit {
+    /// Fitted on this graph with this bank.
+    Fitted,
+    /// Fitted on this graph with another bank: confidences and thresholds are a guess, promise none.
+    Transferred,
+}
+
+/// Thresholds bound to a graph, and the order in which they are asked.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    calibration: Calibration,
+    fit: CalibrationFit,
+}
+
+impl Gate {
+    /// A gate for the graph that `executed` describes and for `bank`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) if the calibration was fitted on another graph,
+    /// another preprocessing or another self-test. Another bank is no error but
+    /// [`CalibrationFit::Transferred`].
+    pub fn new(
+        calibration: Calibration,
+        executed: &ExecutedGraph,
+        bank: &LabelBank,
+    ) -> Result<Self> {
+        let Binding {
+            graph_sha256,
+            bank_sha256,
+            preprocessing,
+            selftest_sha256,
+        } = calibration.binding();
+        if *graph_sha256 != executed.graph {
+            return Err(Error::policy(format!(
+                "the calibration was fitted on graph {graph_sha256}, this one is {}: fit it again",
+                executed.graph
+            )));
+        }
+        if *preprocessing != executed.preprocessing {
+            return Err(Error::policy(format!(
+                "the calibration was fitted with {preprocessing:?} preprocessing, this is {:?}: fit it again",
+                executed.preprocessing
+            )));
+        }
+        if *selftest_sha256 != executed.selftest {
+            return Err(Error::policy(
+                "the calibration was fitted beside another self-test: fit it again",
+            ));
+        }
+        let fit = if *bank_sha256 == bank.digest() {
+            CalibrationFit::Fitted
+        } else {
+            CalibrationFit::Transferred
+        };
+        Ok(Self { calibration, fit })
+    }
+
+    /// Whether the thresholds were fitted on this bank.
+    pub fn fit(&self) -> CalibrationFit {
+        self.fit
+    }
+
+    /// The calibration behind the thresholds.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Whether a frame is worth the model's time: `Some` reason if not.
+    pub fn inspect(&self, quality: FrameQuality) -> Option<Reason> {
+        // Written so that NaN is unusable.
+        let usable = quality.luma_deviation >= MIN_LUMA_DEVIATION;
+        (!usable).then_some(Reason::UnusableFrame)
+    }
+
+    /// The decision on one image's scores: out of distribution first, then confidence.
+    ///
+    /// Every comparison is written so that NaN abstains.
+    pub fn decide(&self, scores: &Scores, ood: &OodScores, bank: &LabelBank) -> Decision {
+        let abstain = |reason| Decision::Abstain(Abstention { reason });
+        let Some((index, label)) = scores
+            .best()
+            .and_then(|row| Some((row, bank.labels().get(row)?)))
+        else {
+            return abstain(Reason::OutOfDistribution);
+        };
+        if !self.is_in_distribution(scores, ood) {
+            return abstain(Reason::OutOfDistribution);
+        }
+        let confidence = scores.is_relative().then(|| scores.probabilities()[index]);
+        let confident =
+            confidence.is_none_or(|value| value >= self.calibration.confidence().threshold);
+        if !confident {
+            return abstain(Reason::LowConfidence);
+        }
+        Decision::Accept(Prediction {
+            index,
+            label: label.shared_name(),
+            confidence,
+        })
+    }
+
+    fn is_in_distribution(&self, scores: &Scores, ood: &OodScores) -> bool {
+        let rule = self.calibration.ood();
+        match self.fit {
+            CalibrationFit::Fitted if scores.is_relative() => ood
+                .value(rule.score)
+                .is_some_and(|value| value >= rule.threshold),
+            _ => ood.max_cosine >= self.calibration.absolute().similarity_threshold,
+        }
+    }
+}
+
+/// What really runs: compared with what a calibration was fitted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecutedGraph {
+    /// SHA-256 of the image encoder's file.
+    pub graph: Digest,
+    /// How pixels are resampled.
+    pub preprocessing: crate::calibration::PreprocessingMode,
+    /// SHA-256 of the self-test's expected embedding.
+    pub selftest: Digest,
+}

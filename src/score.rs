@@ -1,0 +1,229 @@
+//! Scores: cosines of an image with every label, logits, and calibrated probabilities.
+
+use crate::bank::LabelBank;
+use crate::embedding::{Embedding, dot};
+use crate::error::{Error, Result};
+
+/// The largest logit scale that is believed: CLIP clips its own at 100, SigLIP reaches 120.
+pub const MAX_LOGIT_SCALE: f32 = 1000.0;
+
+/// Turns an image embedding into cosines and probabilities over a bank's labels.
+///
+/// With cosines `c`, logits are `z = logit_scale * c / temperature` and probabilities are the softmax of
+/// `z` over labels and negatives together (CLIP: Radford et al. 2021, arXiv 2103.00020, figure 3;
+/// temperature scaling: Guo et al. 2017, arXiv 1706.04599, equation 9).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scorer {
+    logit_scale: f32,
+    temperature: f32,
+}
+
+/// Cosines and probabilities of one image; its buffers are used again for the next one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    similarities: Vec<f32>,
+    negative_similarities: Vec<f32>,
+    probabilities: Vec<f32>,
+}
+
+impl Scorer {
+    /// A scorer of a model's `logit_scale` (the factor itself, not its logarithm) at a calibrated
+    /// `temperature`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if either is not a positive number, or the scale
+    /// is above [`MAX_LOGIT_SCALE`].
+    pub fn new(logit_scale: f32, temperature: f32) -> Result<Self> {
+        if !(logit_scale > 0.0 && logit_scale <= MAX_LOGIT_SCALE) {
+            return Err(Error::bundle(format!(
+                "logit_scale is {logit_scale}; above 0 and at most {MAX_LOGIT_SCALE} is possible"
+            )));
+        }
+        if !(temperature > 0.0 && temperature.is_finite()) {
+            return Err(Error::bundle(format!(
+                "the temperature is {temperature}; it must be a positive number"
+            )));
+        }
+        Ok(Self {
+            logit_scale,
+            temperature,
+        })
+    }
+
+    /// The model's logit scale.
+    pub fn logit_scale(&self) -> f32 {
+        self.logit_scale
+    }
+
+    /// Scores one image embedding against the bank, into `scores`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the bank's dimension is not the embedding's.
+    pub fn score(&self, image: &Embedding, bank: &LabelBank, scores: &mut Scores) -> Result<()> {
+        bank.check_dimension(image.dimension())?;
+        let cosines = |rows: ndarray::ArrayView2<'_, f32>, into: &mut Vec<f32>| {
+            into.clear();
+            if let Some(rows) = rows.to_slice() {
+                into.extend(
+                    rows.chunks_exact(bank.dimension())
+                        .map(|row| dot(row, image.as_slice()).clamp(-1.0, 1.0)),
+                );
+            }
+        };
+        cosines(bank.text_embeds(), &mut scores.similarities);
+        cosines(bank.negative_embeds(), &mut scores.negative_similarities);
+        let scale = self.logit_scale / self.temperature;
+        softmax(
+            &scores.similarities,
+            &scores.negative_similarities,
+            scale,
+            &mut scores.probabilities,
+        );
+        Ok(())
+    }
+}
+
+impl Scores {
+    /// Cosine of the image with each label, -1 to 1, in row order.
+    pub fn similarities(&self) -> &[f32] {
+        &self.similarities
+    }
+
+    /// Cosine of the image with each negative, -1 to 1, in row order.
+    pub fn negative_similarities(&self) -> &[f32] {
+        &self.negative_similarities
+    }
+
+    /// Calibrated probability of each label; they sum to 1 less the negatives' share.
+    pub fn probabilities(&self) -> &[f32] {
+        &self.probabilities
+    }
+
+    /// Whether softmax has anything to compare: one label without negatives always gets 1.
+    pub fn is_relative(&self) -> bool {
+        self.similarities.len() + self.negative_similarities.len() > 1
+    }
+
+    /// Row of the most similar label; the first among equals.
+    pub fn best(&self) -> Option<usize> {
+        (0..self.similarities.len()).reduce(|best, row| {
+            if self.similarities[row] > self.similarities[best] {
+                row
+            } else {
+                best
+            }
+        })
+    }
+
+    /// Rows of the `n` most similar labels, best first, into `rows`.
+    pub fn top(&self, n: usize, rows: &mut Vec<usize>) {
+        rows.clear();
+        rows.extend(0..self.similarities.len());
+        let by_similarity = |a: &usize, b: &usize| {
+            self.similarities[*b]
+                .total_cmp(&self.similarities[*a])
+                .then(a.cmp(b))
+        };
+        let n = n.min(rows.len());
+        if n > 0 && n < rows.len() {
+            rows.select_nth_unstable_by(n - 1, by_similarity);
+        }
+        rows.truncate(n);
+        rows.sort_unstable_by(by_similarity);
+    }
+}
+
+/// Softmax of `scale * cosine` over labels and negatives; only the labels' part is written.
+fn softmax(labels: &[f32], negatives: &[f32], scale: f32, probabilities: &mut Vec<f32>) {
+    let largest = largest(labels, negatives);
+    let exponential = |cosine: &f32| (scale * (cosine - largest)).exp();
+    probabilities.clear();
+    probabilities.extend(labels.iter().map(exponential));
+    let sum = probabilities.iter().copied().map(f64::from).sum::<f64>()
+        + negatives
+            .iter()
+            .map(|c| f64::from(exponential(c)))
+            .sum::<f64>();
+    for probability in probabilities {
+        *probability = (f64::from(*probability) / sum) as f32;
+    }
+}
+
+/// The largest softmax value that a label gets, without the others: the core of MSP and MCM.
+pub(crate) fn largest_softmax(labels: &[f32], negatives: &[f32], scale: f32) -> f32 {
+    let best = labels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = labels
+        .iter()
+        .chain(negatives)
+        .map(|cosine| f64::from((scale * (cosine - best)).exp()))
+        .sum();
+    sum.recip() as f32
+}
+
+fn largest(labels: &[f32], negatives: &[f32]) -> f32 {
+    labels
+        .iter()
+        .chain(negatives)
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::Label;
+
+    fn bank(names: &[&str], rows: &[f32]) -> LabelBank {
+        let labels = names.iter().map(|name| Label::new(name).unwrap()).collect();
+        LabelBank::new(labels, rows.to_vec(), rows.len() / names.len()).unwrap()
+    }
+
+    #[test]
+    fn probabilities_are_the_softmax_of_the_scaled_cosines() {
+        let bank = bank(&["a", "b"], &[1.0, 0.0, 0.0, 1.0]);
+        let image = Embedding::new(&[0.8, 0.6]).unwrap();
+        let mut scores = Scores::default();
+        Scorer::new(10.0, 2.0)
+            .unwrap()
+            .score(&image, &bank, &mut scores)
+            .unwrap();
+        let expected = 1.0 / (1.0 + (5.0f32 * (0.6 - 0.8)).exp());
+        assert!((scores.probabilities()[0] - expected).abs() < 1e-6);
+        assert!((scores.probabilities().iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!((largest_softmax(scores.similarities(), &[], 5.0) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_scale_of_1000_does_not_overflow() {
+        let mut probabilities = Vec::new();
+        softmax(&[1.0, -1.0], &[], 1000.0, &mut probabilities);
+        assert_eq!(probabilities, [1.0, 0.0]);
+        assert_eq!(largest_softmax(&[-1.0, -1.0], &[1.0], 1000.0), 0.0);
+    }
+
+    #[test]
+    fn top_is_sorted_and_never_longer_than_the_bank() {
+        let scores = Scores {
+            similarities: vec![0.1, 0.9, 0.5, 0.9],
+            ..Scores::default()
+        };
+        let mut rows = Vec::new();
+        scores.top(3, &mut rows);
+        assert_eq!(rows, [1, 3, 2]);
+        scores.top(9, &mut rows);
+        assert_eq!(rows, [1, 3, 2, 0]);
+        scores.top(0, &mut rows);
+        assert!(rows.is_empty());
+        assert_eq!(scores.best(), Some(1));
+    }
+
+    #[test]
+    fn another_dimension_is_refused() {
+        let bank = bank(&["a"], &[1.0, 0.0, 0.0]);
+        let image = Embedding::new(&[1.0, 0.0]).unwrap();
+        let error = Scorer::new(1.0, 1.0)
+            .unwrap()
+            .score(&image, &bank, &mut Scores::default());
+        assert!(error.unwrap_err().to_string().contains("another model"));
+    }
+}
