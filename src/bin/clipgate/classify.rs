@@ -1,0 +1,202 @@
+//! `clipgate classify`: one decision an image.
+
+use std::path::Path;
+use std::time::Instant;
+
+use clipgate::{
+    CalibrationFit, Candidate, Classification, Classifier, Decision, DecodedImage, OodScores,
+    PromiseKind, Reason, Result,
+};
+use serde::Serialize;
+
+use crate::args::{ClassifyArgs, Format};
+use crate::exit_code::Outcome;
+use crate::{inputs, report, runtime_search};
+
+/// The widest path in the text output; longer ones push their own line only.
+const PATH_WIDTH: usize = 40;
+
+/// One line of `--format json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    image: String,
+    decision: &'static str,
+    reason: Option<Reason>,
+    label: Option<&'a str>,
+    confidence: Option<f32>,
+    top: Vec<Near<'a>>,
+    scores: Option<OodScores>,
+    calibration: CalibrationFit,
+    promise: PromiseKind,
+    timings_ms: Milliseconds,
+}
+
+#[derive(Serialize)]
+struct Near<'a> {
+    label: &'a str,
+    probability: Option<f32>,
+    similarity: f32,
+}
+
+#[derive(Serialize)]
+struct Milliseconds {
+    preprocess: f64,
+    encode: f64,
+    decide: f64,
+}
+
+pub(crate) fn run(args: &ClassifyArgs) -> Result<Outcome> {
+    let start = Instant::now();
+    let runtime = runtime_search::load()?;
+    let bundle = inputs::bundle(args.model.bundle.as_deref())?;
+    let mut options = Classifier::options()
+        .session(args.model.session()?)
+        .top_k(args.top_k);
+    let own = inputs::own_bank(
+        args.labels.as_deref(),
+        args.bank.as_deref(),
+        &runtime,
+        &bundle,
+        args.model.session()?,
+    )?;
+    if let Some(bank) = own {
+        options = options.bank(bank);
+    }
+    if let Some(path) = &args.calibration {
+        options = options.calibration(inputs::calibration(path)?);
+    }
+    let mut classifier = options.open(&runtime, &bundle)?;
+    log::info!("ready after {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
+
+    let mut summary = Summary::default();
+    let json = args.format == Format::Json;
+    let outcome = inputs::each_image(
+        &args.images,
+        &args.decode,
+        json,
+        "classifying",
+        |path, image: DecodedImage| {
+            let answer = image
+                .frame()
+                .and_then(|frame| classifier.classify(&frame))
+                .map_err(|error| error.at(path.display()))?;
+            match args.format {
+                Format::Json => report::json(&line(path, &answer)),
+                Format::Text => report::line(&sentence(path, &answer)),
+            }
+            Ok(summary.count(&answer.decision, args.fail_on_abstain))
+        },
+    );
+    if args.format == Format::Text {
+        report::line(&summary.sentence(&classifier, args.images.len()));
+    }
+    Ok(outcome)
+}
+
+#[derive(Default)]
+struct Summary {
+    accepted: usize,
+    abstained: usize,
+}
+
+impl Summary {
+    fn count(&mut self, decision: &Decision, fail_on_abstain: bool) -> Outcome {
+        if decision.accepted().is_some() {
+            self.accepted += 1;
+            return Outcome::Answered;
+        }
+        self.abstained += 1;
+        if fail_on_abstain {
+            Outcome::CheckFailed
+        } else {
+            Outcome::Answered
+        }
+    }
+
+    fn sentence(&self, classifier: &Classifier, images: usize) -> String {
+        let failed = images - self.accepted - self.abstained;
+        let failed = if failed == 0 {
+            String::new()
+        } else {
+            format!(", {failed} failed")
+        };
+        let trust = match classifier.gate().fit() {
+            CalibrationFit::Transferred => {
+                "calibration transferred from other labels: confidences are a guess, promise: none"
+            }
+            _ => "calibration fitted on these labels, promise: none",
+        };
+        format!(
+            "\n{} accepted, {} abstained{failed} ({trust})",
+            self.accepted, self.abstained
+        )
+    }
+}
+
+fn line<'a>(path: &Path, answer: &'a Classification) -> Line<'a> {
+    let accepted = answer.decision.accepted();
+    let milliseconds = |duration: std::time::Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+    Line {
+        image: path.display().to_string(),
+        decision: if accepted.is_some() {
+            "accept"
+        } else {
+            "abstain"
+        },
+        reason: answer.decision.reason(),
+        label: accepted.map(|prediction| &*prediction.label),
+        confidence: accepted.and_then(|prediction| prediction.confidence),
+        top: answer
+            .top
+            .iter()
+            .map(|near| Near {
+                label: &near.label,
+                probability: near.probability,
+                similarity: near.similarity,
+            })
+            .collect(),
+        scores: answer.scores,
+        calibration: answer.calibration,
+        promise: answer.promise,
+        timings_ms: Milliseconds {
+            preprocess: milliseconds(answer.timings.preprocess),
+            encode: milliseconds(answer.timings.encode),
+            decide: milliseconds(answer.timings.decide),
+        },
+    }
+}
+
+fn sentence(path: &Path, answer: &Classification) -> String {
+    let path = path.display().to_string();
+    let said = match &answer.decision {
+        Decision::Accept(prediction) => match prediction.confidence {
+            Some(confidence) => format!("{} ({})", prediction.label, percent(confidence)),
+            None => format!(
+                "{} (similar enough; no confidence with one label)",
+                prediction.label
+            ),
+        },
+        Decision::Abstain(abstention) => {
+            let nearest = answer.top.iter().map(near).collect::<Vec<_>>().join(", ");
+            let nearest = if nearest.is_empty() {
+                nearest
+            } else {
+                format!(" (nearest: {nearest})")
+            };
+            format!("not sure: {}{nearest}", abstention.reason)
+        }
+        _ => "an answer that this command does not know".to_owned(),
+    };
+    format!("{path:PATH_WIDTH$}  {said}")
+}
+
+fn near(candidate: &Candidate) -> String {
+    match candidate.probability {
+        Some(probability) => format!("{} {}", candidate.label, percent(probability)),
+        None => format!("{} cosine {:.2}", candidate.label, candidate.similarity),
+    }
+}
+
+fn percent(probability: f32) -> String {
+    format!("{:.0} %", probability * 100.0)
+}

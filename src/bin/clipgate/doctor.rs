@@ -1,0 +1,173 @@
+//! `clipgate doctor`: what this machine has, and what to do about what is missing.
+
+use std::path::PathBuf;
+
+use clipgate::{Classifier, ErrorKind, Result};
+use serde::Serialize;
+
+use crate::args::{DoctorArgs, Format};
+use crate::exit_code::Outcome;
+use crate::{inputs, report, runtime_search};
+
+/// What was found; printed as it is by `--format json`.
+#[derive(Serialize)]
+struct Findings {
+    version: &'static str,
+    target: String,
+    cores: usize,
+    cpu_features: Vec<&'static str>,
+    onnxruntime: Library,
+    model: Model,
+    advice: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Library {
+    version: Option<String>,
+    path: Option<PathBuf>,
+    providers: Vec<&'static str>,
+    searched: Vec<PathBuf>,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Model {
+    embedded: bool,
+    works: bool,
+    error: Option<String>,
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome> {
+    let findings = look();
+    match args.format {
+        Format::Json => report::json(&findings),
+        Format::Text => report::line(&describe(&findings)),
+    }
+    Ok(if findings.advice.is_empty() {
+        Outcome::Answered
+    } else {
+        Outcome::CheckFailed
+    })
+}
+
+fn look() -> Findings {
+    let mut advice = Vec::new();
+    let runtime = runtime_search::load();
+    let model = match &runtime {
+        Ok(runtime) => inputs::bundle(None)
+            .and_then(|bundle| Classifier::new(runtime, &bundle))
+            .map(|_| ()),
+        Err(_) => inputs::bundle(None).map(|_| ()),
+    };
+    if runtime.is_err() {
+        advice.push(
+            "install ONNX Runtime: build clipgate where python3 and pip work, or set ORT_DYLIB_PATH to a \
+             libonnxruntime.so of version 1.28 or newer (the `onnxruntime` wheel from PyPI holds one)"
+                .to_owned(),
+        );
+    }
+    if let (Ok(_), Err(error)) = (&runtime, &model) {
+        advice.push(match error.kind() {
+            ErrorKind::Model => {
+                "the model computes wrongly here: try another ONNX Runtime version".to_owned()
+            }
+            _ => "pass --bundle DIR with a bundle that `clipgate verify` accepts".to_owned(),
+        });
+    }
+    let cpu_features = cpu_features();
+    Findings {
+        version: env!("CARGO_PKG_VERSION"),
+        target: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cpu_features,
+        onnxruntime: Library {
+            version: runtime
+                .as_ref()
+                .ok()
+                .map(|runtime| runtime.version().to_owned()),
+            path: runtime
+                .as_ref()
+                .ok()
+                .map(|runtime| runtime.path().to_owned()),
+            providers: if runtime.is_ok() {
+                vec!["cpu"]
+            } else {
+                Vec::new()
+            },
+            searched: runtime_search::candidates(),
+            error: runtime.as_ref().err().map(|error| error.report()),
+        },
+        model: Model {
+            embedded: cfg!(feature = "embedded-model"),
+            works: runtime.is_ok() && model.is_ok(),
+            error: model.err().map(|error| error.report()),
+        },
+        advice,
+    }
+}
+
+/// The features that int8 kernels choose by.
+fn cpu_features() -> Vec<&'static str> {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    for (name, present) in [
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        (
+            "avx512vnni",
+            std::arch::is_x86_feature_detected!("avx512vnni"),
+        ),
+        ("avxvnni", std::arch::is_x86_feature_detected!("avxvnni")),
+    ] {
+        if present {
+            found.push(name);
+        }
+    }
+    #[cfg(target_arch = "aarch64")]
+    for (name, present) in [
+        ("neon", std::arch::is_aarch64_feature_detected!("neon")),
+        (
+            "dotprod",
+            std::arch::is_aarch64_feature_detected!("dotprod"),
+        ),
+        ("i8mm", std::arch::is_aarch64_feature_detected!("i8mm")),
+        ("sve", std::arch::is_aarch64_feature_detected!("sve")),
+    ] {
+        if present {
+            found.push(name);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+fn describe(findings: &Findings) -> String {
+    let library = &findings.onnxruntime;
+    let runtime = match (&library.version, &library.path) {
+        (Some(version), Some(path)) => format!("{version}, {}", path.display()),
+        _ => format!(
+            "not found: {}",
+            library.error.as_deref().unwrap_or("unknown")
+        ),
+    };
+    let model = match (&findings.model.error, findings.model.works) {
+        (_, true) => "works: self-test passed".to_owned(),
+        (Some(error), _) => error.clone(),
+        (None, false) => "not tried".to_owned(),
+    };
+    let mut text = format!(
+        "clipgate      {}, {}, {} cores\ncpu           {}\nonnxruntime   {runtime}\nproviders     {}\nmodel         {model}",
+        findings.version,
+        findings.target,
+        findings.cores,
+        findings.cpu_features.join(" "),
+        library.providers.join(" "),
+    );
+    match findings.advice.as_slice() {
+        [] => text.push_str("\nEverything that clipgate needs is here."),
+        advice => advice
+            .iter()
+            .for_each(|line| text.push_str(&format!("\nto do         {line}"))),
+    }
+    text
+}

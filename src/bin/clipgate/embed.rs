@@ -1,0 +1,59 @@
+//! `clipgate embed`: unit-length embeddings of images or texts.
+
+use clipgate::{ImageEncoder, Result, TextEncoder};
+
+use crate::args::{EmbedArgs, Format};
+use crate::exit_code::Outcome;
+use crate::{inputs, output, report, runtime_search};
+
+pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome> {
+    let runtime = runtime_search::load()?;
+    let bundle = inputs::bundle(args.model.bundle.as_deref())?;
+    let json = args.format == Format::Json;
+    let (mut values, mut rows) = (Vec::new(), Vec::new());
+    let (tensor, names, outcome) = if args.text.is_empty() {
+        let mut encoder = ImageEncoder::open(&runtime, &bundle, args.model.session()?)?;
+        let outcome = inputs::each_image(
+            &args.images,
+            &args.decode,
+            json,
+            "embedding",
+            |path, image| {
+                let embedding = image
+                    .frame()
+                    .and_then(|frame| encoder.encode(&frame).cloned())
+                    .map_err(|error| error.at(path.display()))?;
+                values.extend_from_slice(embedding.as_slice());
+                rows.push(path.display().to_string());
+                Ok(Outcome::Answered)
+            },
+        );
+        ("image_embeds", "paths", outcome)
+    } else {
+        let mut encoder = TextEncoder::open(&runtime, &bundle, args.model.session()?)?;
+        let mut outcome = Outcome::Answered;
+        for (index, text) in args.text.iter().enumerate() {
+            match encoder.encode(text) {
+                Ok(embedding) => {
+                    values.extend_from_slice(embedding.as_slice());
+                    rows.push(text.clone());
+                }
+                Err(error) => {
+                    report::error(&error.at(format!("text {}", index + 1)));
+                    outcome = Outcome::Failed;
+                }
+            }
+        }
+        ("text_embeds", "texts", outcome)
+    };
+    let shape = vec![rows.len(), bundle.manifest().embedding_dim];
+    output::write_tensor(&args.output, tensor, shape.clone(), &values, (names, &rows))?;
+    if json {
+        report::json(
+            &serde_json::json!({ "output": args.output, "tensor": tensor, "shape": shape }),
+        );
+    } else {
+        report::line(&format!("{}: {tensor} {shape:?}", args.output.display()));
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,151 @@
+//! What commands read: bundles, banks, label lists, images.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clipgate::{
+    Bundle, Calibration, DecodeLimits, DecodedImage, Error, ErrorKind, LabelBank, Result, Runtime,
+    SessionOptions, TextEncoder, decode_file,
+};
+
+use crate::args::{DecodeArgs, ModelArgs};
+use crate::exit_code::Outcome;
+use crate::report;
+
+/// The largest text file of labels or templates, in bytes.
+const MAX_LIST_BYTES: u64 = 64 << 20;
+
+/// The largest label bank, in bytes: a million labels of 512 values are 2 GiB.
+const MAX_BANK_BYTES: u64 = 4 << 30;
+
+/// The bundle that the user named, or the embedded one.
+pub(crate) fn bundle(directory: Option<&Path>) -> Result<Bundle> {
+    match directory {
+        Some(directory) => Bundle::open(directory),
+        #[cfg(feature = "embedded-model")]
+        None => Bundle::embedded(),
+        #[cfg(not(feature = "embedded-model"))]
+        None => Err(Error::new(
+            ErrorKind::Caller,
+            "this clipgate was built without a model: pass --bundle DIR",
+        )),
+    }
+}
+
+impl ModelArgs {
+    pub(crate) fn session(&self) -> Result<SessionOptions> {
+        SessionOptions::default().with_threads(self.threads.into())
+    }
+}
+
+impl DecodeArgs {
+    fn limits(&self) -> DecodeLimits {
+        DecodeLimits {
+            max_pixels: u64::from(self.max_megapixels) * 1_000_000,
+            ..DecodeLimits::default()
+        }
+    }
+}
+
+/// Hands each image that decodes to `answer`; an image that fails is reported and the rest goes on.
+pub(crate) fn each_image(
+    images: &[PathBuf],
+    decode: &DecodeArgs,
+    json: bool,
+    what: &'static str,
+    mut answer: impl FnMut(&Path, DecodedImage) -> Result<Outcome>,
+) -> Outcome {
+    let limits = decode.limits();
+    let progress = report::progress(images.len(), what);
+    let mut outcome = Outcome::Answered;
+    for path in images {
+        let result = decode_file(path, &limits).and_then(|image| answer(path, image));
+        outcome = outcome.and(result.unwrap_or_else(|error| {
+            progress.suspend(|| {
+                report::error(&error);
+                if json {
+                    report::json_error(&path.display().to_string(), &error);
+                }
+            });
+            Outcome::Failed
+        }));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    outcome
+}
+
+/// The bank that `classify --labels` or `--bank` names, if either was given.
+pub(crate) fn own_bank(
+    labels: Option<&str>,
+    bank: Option<&Path>,
+    runtime: &Runtime,
+    bundle: &Bundle,
+    session: SessionOptions,
+) -> Result<Option<Arc<LabelBank>>> {
+    if let Some(path) = bank {
+        let bytes = clipgate::file::read_file(path, MAX_BANK_BYTES)?;
+        let bank = LabelBank::from_safetensors(bytes).map_err(|error| error.at(path.display()))?;
+        return Ok(Some(Arc::new(bank)));
+    }
+    let Some(labels) = labels else {
+        return Ok(None);
+    };
+    let names = split_names(labels);
+    let bank = TextEncoder::open(runtime, bundle, session)?
+        .label_bank(&names, &[], |_| ())
+        .map_err(|error| error.at("--labels"))?;
+    Ok(Some(Arc::new(bank)))
+}
+
+/// A calibration file of the user's own.
+pub(crate) fn calibration(path: &Path) -> Result<Calibration> {
+    let bytes =
+        clipgate::file::read_file(path, clipgate::calibration::MAX_CALIBRATION_BYTES as u64)?;
+    Calibration::from_json((*bytes).as_ref()).map_err(|error| error.at(path.display()))
+}
+
+/// Labels from a file with one a line, or from the argument itself, separated by commas.
+pub(crate) fn label_names(argument: &str) -> Result<Vec<String>> {
+    let path = Path::new(argument);
+    if path.is_file() {
+        return lines(path);
+    }
+    let looks_like_a_path =
+        !argument.contains(',') && (argument.contains('/') || path.extension().is_some());
+    if looks_like_a_path {
+        return Err(Error::new(
+            ErrorKind::Caller,
+            format!("{argument}: no such file (labels in words are separated by commas)"),
+        ));
+    }
+    Ok(split_names(argument))
+}
+
+/// The lines of a text file that hold something.
+pub(crate) fn lines(path: &Path) -> Result<Vec<String>> {
+    let bytes = clipgate::file::read_file(path, MAX_LIST_BYTES)?;
+    let text = std::str::from_utf8((*bytes).as_ref()).map_err(|error| {
+        Error::new(
+            ErrorKind::Caller,
+            format!("{}: not UTF-8 text", path.display()),
+        )
+        .with_source(error)
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Ok(text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Commas separate labels; a trailing comma names none.
+fn split_names(list: &str) -> Vec<String> {
+    list.split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,55 @@
+//! The clipgate command: reads arguments, environment and files, and prints; every decision is the library's.
+
+mod args;
+mod classify;
+mod doctor;
+mod embed;
+mod exit_code;
+mod inputs;
+mod inspect;
+mod labels;
+mod output;
+mod preprocess;
+mod report;
+mod runtime_search;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clipgate::{Error, Result};
+
+use args::{Cli, Command, LabelsCommand};
+use exit_code::Outcome;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.verbose);
+    let outcome = match &cli.command {
+        Command::Classify(args) => classify::run(args),
+        Command::Preprocess(args) => preprocess::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Labels(LabelsCommand::Build(args)) => labels::build(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Doctor(args) => doctor::run(args),
+    };
+    settle(outcome).into()
+}
+
+fn settle(outcome: Result<Outcome>) -> Outcome {
+    outcome.unwrap_or_else(|error: Error| {
+        report::error(&error);
+        Outcome::Failed
+    })
+}
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
+}

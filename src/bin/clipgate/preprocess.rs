@@ -1,0 +1,55 @@
+//! `clipgate preprocess`: the model's input, for comparison with other implementations.
+
+use clipgate::{Preprocessor, Result};
+
+use crate::args::{Format, PreprocessArgs};
+use crate::exit_code::Outcome;
+use crate::{inputs, output, report};
+
+pub(crate) fn run(args: &PreprocessArgs) -> Result<Outcome> {
+    let bundle = inputs::bundle(args.bundle.as_deref())?;
+    let preprocessing = bundle.manifest().preprocessing.clone();
+    let size = preprocessing.size as usize;
+    let mut preprocessor = Preprocessor::new(preprocessing)?;
+    let (mut values, mut paths) = (Vec::new(), Vec::new());
+    let json = args.format == Format::Json;
+    let outcome = inputs::each_image(
+        &args.images,
+        &args.decode,
+        json,
+        "preprocessing",
+        |path, image| {
+            let mut pixel_values = vec![0.0; 3 * size * size];
+            let quality = image
+                .frame()
+                .and_then(|frame| preprocessor.run(&frame, &mut pixel_values))
+                .map_err(|error| error.at(path.display()))?;
+            values.extend_from_slice(&pixel_values);
+            paths.push(path.display().to_string());
+            if json {
+                report::json(&serde_json::json!({
+                    "image": path.display().to_string(),
+                    "row": paths.len() - 1,
+                    "luma_mean": quality.luma_mean,
+                    "luma_deviation": quality.luma_deviation,
+                }));
+            }
+            Ok(Outcome::Answered)
+        },
+    );
+    output::write_tensor(
+        &args.output,
+        "pixel_values",
+        vec![paths.len(), 3, size, size],
+        &values,
+        ("paths", &paths),
+    )?;
+    if !json {
+        report::line(&format!(
+            "{}: pixel_values [{}, 3, {size}, {size}]",
+            args.output.display(),
+            paths.len()
+        ));
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,92 @@
+//! `clipgate verify`: every check of a bundle, each with its outcome.
+
+use clipgate::{Bundle, Gate, ImageEncoder, Result, Runtime, SessionOptions, TextEncoder};
+
+use crate::args::{Format, InspectArgs};
+use crate::exit_code::Outcome;
+use crate::{inputs, report, runtime_search};
+
+/// A label that any text encoder can embed.
+const PROBE_TEXT: &str = "a photo";
+
+/// A named check and what it found.
+struct Check {
+    name: String,
+    result: Result<String>,
+}
+
+pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
+    let bundle = inputs::bundle(args.bundle.as_deref())?;
+    // Without ONNX Runtime nothing could be said of the graphs: that is an error, not a failed check.
+    let runtime = runtime_search::load()?;
+    let checks = check(&bundle, &runtime);
+    for check in &checks {
+        match args.format {
+            Format::Json => report::json(&serde_json::json!({
+                "check": check.name,
+                "passed": check.result.is_ok(),
+                "detail": check.result.as_ref().map_or_else(|error| error.report(), Clone::clone),
+            })),
+            Format::Text => report::line(&match &check.result {
+                Ok(detail) => format!("ok      {:<28} {detail}", check.name),
+                Err(error) => format!("FAILED  {:<28} {}", check.name, error.report()),
+            }),
+        }
+    }
+    let failed = checks.iter().filter(|check| check.result.is_err()).count();
+    if args.format == Format::Text {
+        report::line(&match failed {
+            0 => format!("{}: all {} checks passed", bundle.location(), checks.len()),
+            _ => format!(
+                "{}: {failed} of {} checks failed",
+                bundle.location(),
+                checks.len()
+            ),
+        });
+    }
+    Ok(if failed == 0 {
+        Outcome::Answered
+    } else {
+        Outcome::CheckFailed
+    })
+}
+
+fn check(bundle: &Bundle, runtime: &Runtime) -> Vec<Check> {
+    let session = SessionOptions::default;
+    let mut checks: Vec<Check> = bundle
+        .manifest()
+        .files
+        .keys()
+        .map(|file| Check {
+            name: file.clone(),
+            result: bundle
+                .read(file)
+                .map(|_| "size and sha256 as in the manifest".to_owned()),
+        })
+        .collect();
+    let mut add = |name: &str, result: Result<String>| {
+        checks.push(Check {
+            name: name.to_owned(),
+            result,
+        });
+    };
+    add(
+        "image graph and self-test",
+        ImageEncoder::open(runtime, bundle, session())
+            .map(|_| "the expected embedding was computed".to_owned()),
+    );
+    if bundle.manifest().text_encoder.is_some() {
+        add(
+            "text graph and tokenizer",
+            TextEncoder::open(runtime, bundle, session())
+                .and_then(|mut encoder| encoder.encode(PROBE_TEXT))
+                .map(|_| "a text was embedded".to_owned()),
+        );
+    }
+    let gate = bundle.label_bank().and_then(|bank| {
+        let gate = Gate::new(bundle.calibration()?, &bundle.executed_graph()?, &bank)?;
+        Ok(format!("{:?} on the default labels", gate.fit()).to_lowercase())
+    });
+    add("calibration", gate);
+    checks
+}
