@@ -1,0 +1,8 @@
+//! Input that lies, is damaged or belongs elsewhere: each case an error that names the culprit, never a panic.
+
+mod bank;
+mod bundle;
+mod graph;
+mod images;
+mod model;
+mod runtime;

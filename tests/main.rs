@@ -1,0 +1,14 @@
+//! The integration tests, in one binary.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod cli;
+mod hostile;
+mod oracle;
+mod session;
+mod support;
