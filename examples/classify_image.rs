@@ -1,0 +1,34 @@
+//! Classifies image files with the embedded model.
+//!
+//! ```text
+//! $ cargo run --release --example classify_image -- examples/photos/chelsea.jpg examples/photos/gravel.jpg
+//! ```
+
+use std::error::Error;
+use std::path::Path;
+
+use clipgate::{Bundle, Classifier, Decision, DecodeLimits, decode_file};
+
+#[path = "../src/bin/clipgate/runtime_search.rs"]
+mod runtime_search;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let runtime = runtime_search::load()?;
+    let mut classifier = Classifier::new(&runtime, &Bundle::embedded()?)?;
+    for path in std::env::args().skip(1) {
+        let image = decode_file(Path::new(&path), &DecodeLimits::default())?;
+        let answer = classifier.classify(&image.frame()?)?;
+        match answer.decision {
+            Decision::Accept(prediction) => {
+                println!(
+                    "{path}: {}, confidence {:.2}",
+                    prediction.label,
+                    prediction.confidence.unwrap_or(f32::NAN)
+                );
+            }
+            Decision::Abstain(abstention) => println!("{path}: not sure, {}", abstention.reason),
+            _ => println!("{path}: an answer of a newer clipgate"),
+        }
+    }
+    Ok(())
+}
