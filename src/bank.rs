@@ -183,8 +183,8 @@ impl LabelBank {
             }
             for (row, label) in values.chunks_exact(self.dimension).zip(labels) {
                 let length = dot(row, row).sqrt();
-                // Written so that NaN is refused.
-                if !((length - 1.0).abs() <= UNIT_TOLERANCE) {
+                // A range holds no NaN.
+                if !(1.0 - UNIT_TOLERANCE..=1.0 + UNIT_TOLERANCE).contains(&length) {
                     return Err(Error::caller(format!(
                         "the embedding of label {:?} has length {length}, not 1",
                         label.name()

@@ -62,7 +62,7 @@ impl ImageEncoder {
             ("image_embeds", &[1, manifest.embedding_dim]),
         )?;
         let mut encoder = Self {
-            preprocessor: Preprocessor::new(manifest.preprocessing.clone())?,
+            preprocessor: Preprocessor::new(manifest.preprocessing)?,
             backend,
             embedding: Embedding::with_dimension(manifest.embedding_dim),
         };
@@ -110,8 +110,8 @@ impl ImageEncoder {
             .run()
             .and_then(|embedding| embedding.cosine(&selftest.image_embeds))
             .map_err(|error| error.at("self-test"))?;
-        // Written so that NaN fails.
-        if !(cosine >= SELF_TEST_COSINE) {
+        // A range holds no NaN.
+        if !(SELF_TEST_COSINE..).contains(&cosine) {
             return Err(Error::model(format!(
                 "self-test: the embedding computed here has cosine {cosine:.4} to the expected one; at least \
                  {SELF_TEST_COSINE} is needed. The graph is damaged or a kernel computes wrongly on this machine"

@@ -8,7 +8,7 @@ use crate::{inputs, output, report};
 
 pub(crate) fn run(args: &PreprocessArgs) -> Result<Outcome> {
     let bundle = inputs::bundle(args.bundle.as_deref())?;
-    let preprocessing = bundle.manifest().preprocessing.clone();
+    let preprocessing = bundle.manifest().preprocessing;
     let size = preprocessing.size as usize;
     let mut preprocessor = Preprocessor::new(preprocessing)?;
     let (mut values, mut paths) = (Vec::new(), Vec::new());
