@@ -66,6 +66,11 @@ pub mod docs {
     pub mod security {}
 }
 
+/// The README's example, compiled with the tests.
+#[cfg(all(doctest, feature = "decode", feature = "embedded-model"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub use backend::{Backend, ElementType, InputMut, MAX_ELEMENTS, TensorSpec};
 pub use bank::{LabelBank, MAX_DIMENSION, SharedBytes};
 pub use bundle::{
