@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ood::OodScore;
+use crate::schema;
 
 /// The schema that this reader writes, and the newest that it reads.
 pub const CALIBRATION_SCHEMA: u32 = 1;
@@ -133,7 +134,7 @@ impl Calibration {
                 json.len()
             )));
         }
-        check_schema(json)?;
+        schema::check(json, "calibration", CALIBRATION_SCHEMA, ErrorKind::Policy)?;
         let calibration: Self = serde_json::from_slice(json)
             .map_err(|error| Error::policy("not a calibration of schema 1").with_source(error))?;
         calibration.check()?;
@@ -210,30 +211,4 @@ impl Calibration {
     pub fn fitted_on(&self) -> &FittedOn {
         &self.fitted_on
     }
-}
-
-/// The fields that every schema has, read first so that a newer file is refused for its own reason.
-#[derive(Deserialize)]
-struct Versioned {
-    schema: u32,
-    #[serde(default)]
-    requires: Vec<String>,
-}
-
-fn check_schema(json: &[u8]) -> Result<()> {
-    let versioned: Versioned = serde_json::from_slice(json).map_err(|error| {
-        Error::policy("not a calibration: no JSON object with a `schema`").with_source(error)
-    })?;
-    if versioned.schema == 0 || versioned.schema > CALIBRATION_SCHEMA {
-        return Err(Error::policy(format!(
-            "calibration schema {}; this clipgate reads 1 to {CALIBRATION_SCHEMA}: update it",
-            versioned.schema
-        )));
-    }
-    if let Some(feature) = versioned.requires.first() {
-        return Err(Error::policy(format!(
-            "the calibration requires {feature:?}, which this clipgate does not know: update it"
-        )));
-    }
-    Ok(())
 }

@@ -50,6 +50,7 @@ mod label;
 mod ood;
 mod preprocess;
 mod runtime;
+mod schema;
 mod score;
 mod session;
 mod tokenizer;

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::bank::MAX_DIMENSION;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::preprocess::Preprocessing;
+use crate::schema;
 use crate::score::Scorer;
+use crate::tokenizer::MAX_CONTEXT_LENGTH;
 
 /// The newest bundle schema that this reader understands; it reads all older ones.
 pub const BUNDLE_SCHEMA: u32 = 1;
@@ -18,9 +20,6 @@ pub(super) const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// The largest file of a bundle, in bytes: ViT-L-14 in fp32 is 1.2 GB.
 const MAX_FILE_BYTES: u64 = 4 << 30;
-
-/// The longest text that a text encoder may take, in tokens.
-const MAX_CONTEXT_LENGTH: usize = 1024;
 
 /// What a bundle says of itself. Unknown optional fields are ignored; whatever a reader must know to
 /// use the bundle rightly is listed in `requires`, and an unknown entry there is refused.
@@ -97,26 +96,7 @@ impl Manifest {
     /// # Errors
     /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) naming the broken rule.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            schema: u32,
-            #[serde(default)]
-            requires: Vec<String>,
-        }
-        let versioned: Versioned = serde_json::from_slice(json).map_err(|error| {
-            Error::bundle("not a manifest: no JSON object with a `schema`").with_source(error)
-        })?;
-        if versioned.schema == 0 || versioned.schema > BUNDLE_SCHEMA {
-            return Err(Error::bundle(format!(
-                "bundle schema {}; this clipgate reads 1 to {BUNDLE_SCHEMA}: update it",
-                versioned.schema
-            )));
-        }
-        if let Some(feature) = versioned.requires.first() {
-            return Err(Error::bundle(format!(
-                "the bundle requires {feature:?}, which this clipgate does not know: update it"
-            )));
-        }
+        schema::check(json, "bundle", BUNDLE_SCHEMA, ErrorKind::Bundle)?;
         let manifest: Self = serde_json::from_slice(json)
             .map_err(|error| Error::bundle("not a manifest of schema 1").with_source(error))?;
         manifest.check()?;

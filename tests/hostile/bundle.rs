@@ -75,7 +75,7 @@ const CASES: &[Case] = &[
         name: "a manifest that is no JSON",
         damage: |bundle| fs::write(bundle.file("manifest.json"), "schema: 1").unwrap(),
         kind: ErrorKind::Bundle,
-        says: &["manifest.json", "not a manifest"],
+        says: &["manifest.json", "not a bundle"],
     },
     Case {
         name: "a manifest without a required field",

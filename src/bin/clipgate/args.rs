@@ -18,6 +18,9 @@ pub(crate) struct Cli {
     /// More log on stderr: -v info, -vv debug, -vvv trace (RUST_LOG overrides)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub(crate) verbose: u8,
+    /// How results are printed on stdout
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub(crate) format: Format,
 }
 
 /// One file of `src/bin/clipgate` each.
@@ -37,7 +40,7 @@ pub(crate) enum Command {
     /// Check a bundle: digests, graphs, self-test, calibration
     Verify(InspectArgs),
     /// Show what this machine has, and what to do about what is missing
-    Doctor(DoctorArgs),
+    Doctor,
 }
 
 /// How results are printed.
@@ -93,8 +96,6 @@ pub(crate) struct ClassifyArgs {
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) decode: DecodeArgs,
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -110,8 +111,6 @@ pub(crate) struct PreprocessArgs {
     pub(crate) bundle: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) decode: DecodeArgs,
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -133,8 +132,6 @@ pub(crate) struct EmbedArgs {
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) decode: DecodeArgs,
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,8 +153,6 @@ pub(crate) struct BuildArgs {
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -165,12 +160,4 @@ pub(crate) struct InspectArgs {
     /// Bundle directory [default: the embedded pocket model]
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: Option<PathBuf>,
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DoctorArgs {
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) format: Format,
 }

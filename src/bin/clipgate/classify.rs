@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use clipgate::{
-    CalibrationFit, Candidate, Classification, Classifier, Decision, DecodedImage, OodScores,
-    PromiseKind, Reason, Result,
+    CalibrationFit, Candidate, Classification, Classifier, Decision, OodScores, PromiseKind,
+    Reason, Result,
 };
 use serde::Serialize;
 
@@ -45,7 +45,7 @@ struct Milliseconds {
     decide: f64,
 }
 
-pub(crate) fn run(args: &ClassifyArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
     let start = Instant::now();
     let runtime = runtime_search::load()?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
@@ -69,25 +69,22 @@ pub(crate) fn run(args: &ClassifyArgs) -> Result<Outcome> {
     log::info!("ready after {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
 
     let mut summary = Summary::default();
-    let json = args.format == Format::Json;
+    let progress = report::progress_beside_lines(args.images.len(), "classifying");
     let outcome = inputs::each_image(
         &args.images,
         &args.decode,
-        json,
-        "classifying",
-        |path, image: DecodedImage| {
-            let answer = image
-                .frame()
-                .and_then(|frame| classifier.classify(&frame))
-                .map_err(|error| error.at(path.display()))?;
-            match args.format {
+        format,
+        &progress,
+        |path, frame| {
+            let answer = classifier.classify(frame)?;
+            match format {
                 Format::Json => report::json(&line(path, &answer)),
                 Format::Text => report::line(&sentence(path, &answer)),
             }
             Ok(summary.count(&answer.decision, args.fail_on_abstain))
         },
     );
-    if args.format == Format::Text {
+    if format == Format::Text {
         report::line(&summary.sentence(&classifier, args.images.len()));
     }
     Ok(outcome)

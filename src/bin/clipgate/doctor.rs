@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clipgate::{Classifier, ErrorKind, Result};
 use serde::Serialize;
 
-use crate::args::{DoctorArgs, Format};
+use crate::args::Format;
 use crate::exit_code::Outcome;
 use crate::{inputs, report, runtime_search};
 
@@ -37,9 +37,9 @@ struct Model {
     error: Option<String>,
 }
 
-pub(crate) fn run(args: &DoctorArgs) -> Result<Outcome> {
+pub(crate) fn run(format: Format) -> Result<Outcome> {
     let findings = look();
-    match args.format {
+    match format {
         Format::Json => report::json(&findings),
         Format::Text => report::line(&describe(&findings)),
     }

@@ -6,23 +6,20 @@ use crate::args::{EmbedArgs, Format};
 use crate::exit_code::Outcome;
 use crate::{inputs, output, report, runtime_search};
 
-pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
     let runtime = runtime_search::load()?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
-    let json = args.format == Format::Json;
     let (mut values, mut rows) = (Vec::new(), Vec::new());
     let (tensor, names, outcome) = if args.text.is_empty() {
         let mut encoder = ImageEncoder::open(&runtime, &bundle, args.model.session()?)?;
+        let progress = report::progress(args.images.len(), "embedding");
         let outcome = inputs::each_image(
             &args.images,
             &args.decode,
-            json,
-            "embedding",
-            |path, image| {
-                let embedding = image
-                    .frame()
-                    .and_then(|frame| encoder.encode(&frame).cloned())
-                    .map_err(|error| error.at(path.display()))?;
+            format,
+            &progress,
+            |path, frame| {
+                let embedding = encoder.encode(frame)?;
                 values.extend_from_slice(embedding.as_slice());
                 rows.push(path.display().to_string());
                 Ok(Outcome::Answered)
@@ -39,16 +36,20 @@ pub(crate) fn run(args: &EmbedArgs) -> Result<Outcome> {
                     rows.push(text.clone());
                 }
                 Err(error) => {
-                    report::error(&error.at(format!("text {}", index + 1)));
+                    let error = error.at(format!("text {}", index + 1));
+                    report::failed_input("text", text, &error, format);
                     outcome = Outcome::Failed;
                 }
             }
         }
         ("text_embeds", "texts", outcome)
     };
+    if rows.is_empty() {
+        return Ok(outcome);
+    }
     let shape = vec![rows.len(), bundle.manifest().embedding_dim];
     output::write_tensor(&args.output, tensor, shape.clone(), &values, (names, &rows))?;
-    if json {
+    if format == Format::Json {
         report::json(
             &serde_json::json!({ "output": args.output, "tensor": tensor, "shape": shape }),
         );

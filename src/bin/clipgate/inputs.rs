@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clipgate::{
-    Bundle, Calibration, DecodeLimits, DecodedImage, Error, ErrorKind, LabelBank, Result, Runtime,
+    Bundle, Calibration, DecodeLimits, Error, ErrorKind, Frame, LabelBank, Result, Runtime,
     SessionOptions, TextEncoder, decode_file,
 };
 
-use crate::args::{DecodeArgs, ModelArgs};
+use indicatif::ProgressBar;
+
+use crate::args::{DecodeArgs, Format, ModelArgs};
 use crate::exit_code::Outcome;
 use crate::report;
 
@@ -51,21 +53,22 @@ impl DecodeArgs {
 pub(crate) fn each_image(
     images: &[PathBuf],
     decode: &DecodeArgs,
-    json: bool,
-    what: &'static str,
-    mut answer: impl FnMut(&Path, DecodedImage) -> Result<Outcome>,
+    format: Format,
+    progress: &ProgressBar,
+    mut answer: impl FnMut(&Path, &Frame<'_>) -> Result<Outcome>,
 ) -> Outcome {
     let limits = decode.limits();
-    let progress = report::progress(images.len(), what);
     let mut outcome = Outcome::Answered;
     for path in images {
-        let result = decode_file(path, &limits).and_then(|image| answer(path, image));
+        let result = decode_file(path, &limits).and_then(|image| {
+            image
+                .frame()
+                .and_then(|frame| answer(path, &frame))
+                .map_err(|error| error.at(path.display()))
+        });
         outcome = outcome.and(result.unwrap_or_else(|error| {
             progress.suspend(|| {
-                report::error(&error);
-                if json {
-                    report::json_error(&path.display().to_string(), &error);
-                }
+                report::failed_input("image", &path.display().to_string(), &error, format);
             });
             Outcome::Failed
         }));

@@ -6,11 +6,11 @@ use crate::args::{Format, InspectArgs};
 use crate::exit_code::Outcome;
 use crate::{inputs, report};
 
-pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     let bank = bundle.label_bank()?;
     let calibration = bundle.calibration()?;
-    match args.format {
+    match format {
         Format::Json => report::json(&serde_json::json!({
             "location": bundle.location(),
             "manifest": bundle.manifest(),

@@ -6,7 +6,7 @@ use crate::args::{BuildArgs, Format};
 use crate::exit_code::Outcome;
 use crate::{inputs, output, report, runtime_search};
 
-pub(crate) fn build(args: &BuildArgs) -> Result<Outcome> {
+pub(crate) fn build(args: &BuildArgs, format: Format) -> Result<Outcome> {
     let names = inputs::label_names(&args.labels)?;
     let templates = match &args.templates {
         Some(path) => inputs::lines(path)?,
@@ -22,7 +22,7 @@ pub(crate) fn build(args: &BuildArgs) -> Result<Outcome> {
     progress.finish_and_clear();
     let bank = bank?;
     output::write_whole(&args.output, &bank.to_safetensors()?)?;
-    match args.format {
+    match format {
         Format::Json => report::json(&serde_json::json!({
             "output": args.output,
             "labels": bank.labels().len(),

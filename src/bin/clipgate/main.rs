@@ -26,13 +26,13 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.verbose);
     let outcome = match &cli.command {
-        Command::Classify(args) => classify::run(args),
-        Command::Preprocess(args) => preprocess::run(args),
-        Command::Embed(args) => embed::run(args),
-        Command::Labels(LabelsCommand::Build(args)) => labels::build(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Verify(args) => verify::run(args),
-        Command::Doctor(args) => doctor::run(args),
+        Command::Classify(args) => classify::run(args, cli.format),
+        Command::Preprocess(args) => preprocess::run(args, cli.format),
+        Command::Embed(args) => embed::run(args, cli.format),
+        Command::Labels(LabelsCommand::Build(args)) => labels::build(args, cli.format),
+        Command::Inspect(args) => inspect::run(args, cli.format),
+        Command::Verify(args) => verify::run(args, cli.format),
+        Command::Doctor => doctor::run(cli.format),
     };
     settle(outcome).into()
 }

@@ -6,24 +6,22 @@ use crate::args::{Format, PreprocessArgs};
 use crate::exit_code::Outcome;
 use crate::{inputs, output, report};
 
-pub(crate) fn run(args: &PreprocessArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     let preprocessing = bundle.manifest().preprocessing;
     let size = preprocessing.size as usize;
     let mut preprocessor = Preprocessor::new(preprocessing)?;
     let (mut values, mut paths) = (Vec::new(), Vec::new());
-    let json = args.format == Format::Json;
+    let json = format == Format::Json;
+    let progress = report::progress(args.images.len(), "preprocessing");
     let outcome = inputs::each_image(
         &args.images,
         &args.decode,
-        json,
-        "preprocessing",
-        |path, image| {
+        format,
+        &progress,
+        |path, frame| {
             let mut pixel_values = vec![0.0; 3 * size * size];
-            let quality = image
-                .frame()
-                .and_then(|frame| preprocessor.run(&frame, &mut pixel_values))
-                .map_err(|error| error.at(path.display()))?;
+            let quality = preprocessor.run(frame, &mut pixel_values)?;
             values.extend_from_slice(&pixel_values);
             paths.push(path.display().to_string());
             if json {
@@ -37,6 +35,9 @@ pub(crate) fn run(args: &PreprocessArgs) -> Result<Outcome> {
             Ok(Outcome::Answered)
         },
     );
+    if paths.is_empty() {
+        return Ok(outcome);
+    }
     output::write_tensor(
         &args.output,
         "pixel_values",

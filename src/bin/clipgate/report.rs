@@ -6,6 +6,8 @@ use clipgate::{Error, ErrorKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::args::Format;
+
 /// Prints an error and, where it helps, what to do next.
 pub(crate) fn error(error: &Error) {
     eprintln!("clipgate: {}", error.report());
@@ -40,12 +42,23 @@ pub(crate) fn json(value: &impl Serialize) {
     }
 }
 
-/// An error as a JSON line: who is at fault and what happened.
-pub(crate) fn json_error(image: &str, error: &Error) {
-    json(&serde_json::json!({
-        "image": image,
-        "error": { "kind": format!("{:?}", error.kind()).to_lowercase(), "message": error.report() },
-    }));
+/// An input that could not be answered: on stderr, and in JSON output a line of its own in its place.
+pub(crate) fn failed_input(kind: &str, input: &str, error: &Error, format: Format) {
+    self::error(error);
+    if format == Format::Json {
+        json(&serde_json::json!({
+            kind: input,
+            "error": { "kind": format!("{:?}", error.kind()).to_lowercase(), "message": error.report() },
+        }));
+    }
+}
+
+/// [`progress`] for work that prints a line a step: on a terminal the lines themselves show how far it is.
+pub(crate) fn progress_beside_lines(length: usize, what: &'static str) -> ProgressBar {
+    if io::stdout().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    progress(length, what)
 }
 
 /// A progress bar on stderr for work of `length` steps, where someone is there to see it.

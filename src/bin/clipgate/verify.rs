@@ -15,13 +15,13 @@ struct Check {
     result: Result<String>,
 }
 
-pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
+pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     // Without ONNX Runtime nothing could be said of the graphs: that is an error, not a failed check.
     let runtime = runtime_search::load()?;
     let checks = check(&bundle, &runtime);
     for check in &checks {
-        match args.format {
+        match format {
             Format::Json => report::json(&serde_json::json!({
                 "check": check.name,
                 "passed": check.result.is_ok(),
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
         }
     }
     let failed = checks.iter().filter(|check| check.result.is_err()).count();
-    if args.format == Format::Text {
+    if format == Format::Text {
         report::line(&match failed {
             0 => format!("{}: all {} checks passed", bundle.location(), checks.len()),
             _ => format!(
