@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clipgate::Runtime;
 
 pub(crate) mod bundles;
+pub(crate) mod scores;
 
 #[path = "../../src/bin/clipgate/runtime_search.rs"]
 pub(crate) mod runtime_search;

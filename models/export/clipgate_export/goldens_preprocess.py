@@ -1,13 +1,14 @@
 """Makes the images of odd kinds and what Pillow and open_clip's image transform compute from them.
 
-    python -m clipgate_export.goldens_preprocess -o tests/data/preprocess
+    python -m clipgate_export.goldens_preprocess -o ../../tests/data/preprocess
 
 Writes `images/*` and `expected.safetensors`. For every case `NAME` there:
 
 - `NAME.crop`: the transform's picture before normalisation
 - `STEM.decoded`, lossy formats only: Pillow's decoded pixels
 
-each the bytes of an RGB PNG, to be small, and in the metadata `cases`: a JSON list of {name, file, size, lossless, as_opened_cosine, note}.
+each the bytes of an RGB PNG, to be small, and in the metadata `cases`: a JSON list of
+{name, file, size, lossless, as_opened_cosine, note}.
 The reference decodes as open_clip's data pipeline does (`convert("RGB")` first), after
 `ImageOps.exif_transpose`. `as_opened_cosine` says how far that is from handing the opened file to
 the transform as it is, which resizes palettes by nearest neighbour, premultiplied alpha and CMYK
@@ -39,14 +40,21 @@ class Pictures:
 
     def __init__(self):
         data = skimage.data
-        self.sources = [Image.fromarray(data.astronaut()), Image.fromarray(data.chelsea()),
-                        Image.fromarray(data.coffee()), Image.fromarray(data.rocket())]
+        self.sources = [
+            Image.fromarray(data.astronaut()),
+            Image.fromarray(data.chelsea()),
+            Image.fromarray(data.coffee()),
+            Image.fromarray(data.rocket()),
+        ]
         self.rng = np.random.default_rng(20)
 
     def photo(self, width, height, which=0):
         image = self.sources[which % len(self.sources)]
-        return ImageOps.fit(image, (width, height), Image.Resampling.BOX) if min(width, height) > 4 \
+        return (
+            ImageOps.fit(image, (width, height), Image.Resampling.BOX)
+            if min(width, height) > 4
             else image.resize((width, height), Image.Resampling.BOX)
+        )
 
     def noise(self, width, height):
         return Image.fromarray(self.rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
@@ -64,13 +72,14 @@ class Pictures:
 
 def png(pixels, depth, color, interlace=0):
     """A PNG of raw rows, for the kinds Pillow does not write."""
+
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
     height, width = pixels.shape[:2]
     rows = b"".join(b"\0" + row.astype(">u2" if depth == 16 else "u1").tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) \
-        + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
 
 
 def encoded(image, kind, **options):
@@ -83,14 +92,35 @@ def cases(p):
     """Yields (name, extension, bytes, sizes, note)."""
     photo = p.photo
     geometry = [
-        ("portrait", 75, 120), ("landscape", 130, 80), ("square", 90, 90), ("panorama", 300, 40),
-        ("tall", 40, 330), ("one_row", 150, 1), ("one_column", 1, 150), ("one_pixel", 1, 1),
-        ("two_by_three", 2, 3), ("smaller", 31, 23), ("exact", 64, 64), ("exact_height", 99, 64),
-        ("exact_width", 64, 131), ("exact_by_one", 65, 64), ("just_larger", 66, 65), ("half_to_even_1", 65, 64),
-        ("half_to_even_3", 67, 64), ("half_to_even_5", 69, 64), ("half_to_even_7", 64, 71),
-        ("half_scaled_1", 65, 32), ("half_scaled_3", 67, 32), ("half_scaled_5", 138, 128),
-        ("half_scaled_7", 32, 71), ("truncated_edge", 113, 89), ("primes", 131, 97), ("very_wide", 2000, 3),
-        ("very_tall", 3, 2000), ("threefold", 192, 200), ("one_less", 63, 80),
+        ("portrait", 75, 120),
+        ("landscape", 130, 80),
+        ("square", 90, 90),
+        ("panorama", 300, 40),
+        ("tall", 40, 330),
+        ("one_row", 150, 1),
+        ("one_column", 1, 150),
+        ("one_pixel", 1, 1),
+        ("two_by_three", 2, 3),
+        ("smaller", 31, 23),
+        ("exact", 64, 64),
+        ("exact_height", 99, 64),
+        ("exact_width", 64, 131),
+        ("exact_by_one", 65, 64),
+        ("just_larger", 66, 65),
+        ("half_to_even_1", 65, 64),
+        ("half_to_even_3", 67, 64),
+        ("half_to_even_5", 69, 64),
+        ("half_to_even_7", 64, 71),
+        ("half_scaled_1", 65, 32),
+        ("half_scaled_3", 67, 32),
+        ("half_scaled_5", 138, 128),
+        ("half_scaled_7", 32, 71),
+        ("truncated_edge", 113, 89),
+        ("primes", 131, 97),
+        ("very_wide", 2000, 3),
+        ("very_tall", 3, 2000),
+        ("threefold", 192, 200),
+        ("one_less", 63, 80),
     ]
     for index, (name, width, height) in enumerate(geometry):
         sizes = (64, 224) if name in ("landscape", "one_pixel", "smaller") else (64,)
@@ -195,11 +225,20 @@ def main():
             name = f"{stem}@{size}"
             crop = (values * 255).round().to(torch.uint8).numpy()
             tensors[f"{name}.crop"] = lossless_png(Image.fromarray(crop))
-            listed.append({"name": name, "file": file, "size": size, "lossless": lossless, "note": note,
-                           "as_opened_cosine": as_opened_cosine(data, rgb, size)})
+            listed.append(
+                {
+                    "name": name,
+                    "file": file,
+                    "size": size,
+                    "lossless": lossless,
+                    "note": note,
+                    "as_opened_cosine": as_opened_cosine(data, rgb, size),
+                }
+            )
     made_by = {"pillow": PIL.__version__, "open_clip": open_clip.__version__, "torch": torch.__version__}
-    save_file(tensors, out / "expected.safetensors",
-              metadata={"cases": json.dumps(listed), "made_by": json.dumps(made_by)})
+    save_file(
+        tensors, out / "expected.safetensors", metadata={"cases": json.dumps(listed), "made_by": json.dumps(made_by)}
+    )
     total = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     print(f"{len(list(images.iterdir()))} images, {len(listed)} cases, {total / 1e6:.2f} MB")
 

@@ -67,7 +67,10 @@ def mojibake() -> Iterator[tuple[str, str]]:
         once = misread(phrase, "latin-1")
         yield "mojibake twice", misread(once, "sloppy-windows-1252")
         yield "mojibake with spaces for U+00A0", once.replace("\xa0", " ")
-        yield "mojibake with losses", misread(phrase, "sloppy-windows-1252").replace("\x9d", "\ufffd").replace("\x81", "?")
+        yield (
+            "mojibake with losses",
+            misread(phrase, "sloppy-windows-1252").replace("\x9d", "\ufffd").replace("\x81", "?"),
+        )
         yield "mojibake inside other text", f"日本 {phrase} 語 {once} ☃"
         yield "mojibake capitalised", once.upper()
     for phrase in ("😀 cat", "𝒳 math", "🏽"):
@@ -79,12 +82,34 @@ def mojibake() -> Iterator[tuple[str, str]]:
 
 
 def assembled(rng: random.Random) -> Iterator[tuple[str, str]]:
-    yield from (("empty and white space", text) for text in ("", " ", "   \t\n ", "\u3000", "\u200b", "\x00", "\x1c\x1d", "\xa0", "\u2028"))
+    yield from (
+        ("empty and white space", text)
+        for text in ("", " ", "   \t\n ", "\u3000", "\u200b", "\x00", "\x1c\x1d", "\xa0", "\u2028")
+    )
     yield from (("one control character", chr(code)) for code in range(0xA0))
     yield from (("a control character in a word", f"ca{chr(code)}t a") for code in range(0, 0xA0, 3))
-    for text in ("a" * 1000, "cat " * 500, "日本" * 300, "é" * 400, "😀" * 200, "!" * 800, "9" * 300, "don't " * 100, "&amp;" * 300, "Ã©" * 200, "x" * 74, "x " * 74, "x " * 75, "x " * 76, "x " * 77):
+    for text in (
+        "a" * 1000,
+        "cat " * 500,
+        "日本" * 300,
+        "é" * 400,
+        "😀" * 200,
+        "!" * 800,
+        "9" * 300,
+        "don't " * 100,
+        "&amp;" * 300,
+        "Ã©" * 200,
+        "x" * 74,
+        "x " * 74,
+        "x " * 75,
+        "x " * 76,
+        "x " * 77,
+    ):
         yield "very long", text
-    yield from (("assigned letters in a row", "".join(map(chr, range(start, start + 24)))) for start in range(0xA0, 0x3000, 0x90))
+    yield from (
+        ("assigned letters in a row", "".join(map(chr, range(start, start + 24))))
+        for start in range(0xA0, 0x3000, 0x90)
+    )
     yield from (("letters by script", f"{chr(code)} {chr(code)}x") for code in _letters(rng, 90))
     yield from (("case", chr(code) + "a") for code in _cased(rng, 60))
     entities = sorted(html.entities.html5)
@@ -92,7 +117,32 @@ def assembled(rng: random.Random) -> Iterator[tuple[str, str]]:
     yield from (("html upper case", f"x&{name.upper()}") for name in rng.sample(entities, 30))
     scalars = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
     assigned = [c for c in scalars if unicodedata.category(chr(c)) not in ("Cn", "Co")]
-    fragments = ["&", "#", "x", ";", "amp", "lt", "&#", "&#x", "<", ">", "Ã", "©", "â", "€", "™", "'s", "'LL", " ", "\n", "é", "日", "0", "41", "b"]
+    fragments = [
+        "&",
+        "#",
+        "x",
+        ";",
+        "amp",
+        "lt",
+        "&#",
+        "&#x",
+        "<",
+        ">",
+        "Ã",
+        "©",
+        "â",
+        "€",
+        "™",
+        "'s",
+        "'LL",
+        " ",
+        "\n",
+        "é",
+        "日",
+        "0",
+        "41",
+        "b",
+    ]
     for _ in range(60):
         yield "random scalars", "".join(chr(rng.choice(scalars)) for _ in range(rng.randrange(1, 12)))
         yield "random assigned characters", "".join(chr(rng.choice(assigned)) for _ in range(rng.randrange(1, 12)))
@@ -138,7 +188,10 @@ def main() -> None:
         "unicode": unicodedata.unidata_version,
         "cases": cases(),
     }
-    write_bytes(arguments.output, json.dumps(document, ensure_ascii=True, separators=(",", ":")).replace("},{", "},\n{").encode())
+    write_bytes(
+        arguments.output,
+        json.dumps(document, ensure_ascii=True, separators=(",", ":")).replace("},{", "},\n{").encode(),
+    )
 
 
 if __name__ == "__main__":

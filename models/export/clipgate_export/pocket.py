@@ -1,6 +1,6 @@
 """Makes the whole of models/pocket with one command: weights, graphs, bank, calibration, bundle, card.
 
-    python -m clipgate_export.pocket --data ../../../shared/data --work /work/build/pocket -o models/pocket
+    python -m clipgate_export.pocket --data ../../../shared/data --work ../../build/pocket -o ../pocket
 
 Towers whose weights are not in the work folder are trained first (hours on a CPU); delete them to train
 again. `--interim-from-checkpoint` takes the average of an unfinished run instead, and the card says so.
@@ -17,7 +17,7 @@ import onnx
 from onnx import ModelProto
 from open_clip.tokenizer import default_bpe
 
-from . import card, evaluate, htp_check, train_text
+from . import card, evaluate, goldens_pocket, htp_check, train_text
 from .bank import Label
 from .bundle import Origin, Selftest, bindings, graph_bytes, to_json, write_bundle
 from .calibrate import Gate, calibration_record, fit_gate
@@ -33,6 +33,8 @@ from .tokenizer import tokenizer_json
 NEVER_TRAINED_PER_CLASS = 25
 TEXT_RANGE_NAMES = 600
 NPU_IMAGES = 8
+# In the project: what the Rust tests compare themselves with follows the bundle.
+PHOTOS, GOLDENS = "examples/photos", "tests/data/pocket.json"
 LICENCE = "trained on research data, see LICENSE beside the manifest: for research and evaluation"
 SOURCE = "clipgate models/export; Tiny ImageNet-200 and OpenAI CLIP ViT-B/32 text embeddings"
 ARCHITECTURE = (
@@ -96,6 +98,10 @@ def main() -> None:
         calibration,
         selftest,
     )
+    project = arguments.output.resolve().parents[1]
+    if (project / PHOTOS).is_dir():
+        goldens_pocket.write(arguments.output, project / PHOTOS, project / GOLDENS)
+        say(f"{GOLDENS}: what the bundle says of {PHOTOS}, for the Rust tests")
     if arguments.no_report:
         return
     say("measuring")
