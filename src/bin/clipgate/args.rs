@@ -67,9 +67,12 @@ pub(crate) struct ModelArgs {
 /// How much of an image file is believed.
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
-    /// Largest image that is decoded, in millions of pixels
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) max_megapixels: u32,
+    /// Largest image that is decoded, in millions of pixels [default: 67]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1073))]
+    pub(crate) max_megapixels: Option<u32>,
+    /// Largest image file that is read, in megabytes [default: 67]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub(crate) max_megabytes: Option<u32>,
 }
 
 #[derive(Debug, Args)]

@@ -42,10 +42,11 @@ impl ModelArgs {
 
 impl DecodeArgs {
     fn limits(&self) -> DecodeLimits {
-        DecodeLimits {
-            max_pixels: u64::from(self.max_megapixels) * 1_000_000,
-            ..DecodeLimits::default()
-        }
+        let mut limits = DecodeLimits::default();
+        let million = |count: u32| u64::from(count) * 1_000_000;
+        limits.max_pixels = self.max_megapixels.map_or(limits.max_pixels, million);
+        limits.max_file_bytes = self.max_megabytes.map_or(limits.max_file_bytes, million);
+        limits
     }
 }
 
