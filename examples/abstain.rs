@@ -8,6 +8,7 @@ use std::error::Error;
 
 use clipgate::{Bundle, Classifier, Frame, PixelFormat, Reason};
 
+// How the clipgate command finds ONNX Runtime; a program of yours says Runtime::load("/path/to/libonnxruntime.so").
 #[path = "../src/bin/clipgate/runtime_search.rs"]
 mod runtime_search;
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use clipgate::{Bundle, Classifier, Decision, DecodeLimits, decode_file};
 
+// How the clipgate command finds ONNX Runtime; a program of yours says Runtime::load("/path/to/libonnxruntime.so").
 #[path = "../src/bin/clipgate/runtime_search.rs"]
 mod runtime_search;
 

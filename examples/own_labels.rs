@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use clipgate::{Bundle, Classifier, DecodeLimits, SessionOptions, TextEncoder, decode_file};
 
+// How the clipgate command finds ONNX Runtime; a program of yours says Runtime::load("/path/to/libonnxruntime.so").
 #[path = "../src/bin/clipgate/runtime_search.rs"]
 mod runtime_search;
 

@@ -65,6 +65,22 @@ impl LabelBank {
         Ok(bank)
     }
 
+    /// This bank with the labels of another as its negatives.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the dimensions differ.
+    pub fn with_negatives(self, negatives: Self) -> Result<Self> {
+        negatives
+            .check_dimension(self.dimension)
+            .map_err(|error| error.at("negatives"))?;
+        Ok(Self {
+            negatives: negatives.labels,
+            negative_embeds: negatives.text_embeds,
+            digest: OnceLock::new(),
+            ..self
+        })
+    }
+
     /// Reads the safetensors layout: `text_embeds` [K, D] f32, optional `negative_embeds` [M, D] f32,
     /// and metadata `labels` (and `negatives`), JSON lists of `{"name", "wnid"?, "prompts"?}` in row
     /// order. The embeddings are used in place where `bytes` is aligned, and copied where it is not.
@@ -172,12 +188,11 @@ impl LabelBank {
             (&self.negative_embeds, &self.negatives),
         ] {
             let values = matrix.values();
-            if values.len() != labels.len() * self.dimension {
+            if labels.len().checked_mul(self.dimension) != Some(values.len()) {
                 return Err(Error::caller(format!(
-                    "{} labels of {} values need {} numbers, not {}",
+                    "{} labels of {} values do not make {} numbers",
                     labels.len(),
                     self.dimension,
-                    labels.len() * self.dimension,
                     values.len()
                 )));
             }
@@ -190,6 +205,29 @@ impl LabelBank {
                         label.name()
                     )));
                 }
+            }
+        }
+        self.check_distinct()
+    }
+
+    /// Two labels with one embedding can never be told apart. A text encoder gives the same embedding to
+    /// words that it does not know, so this is where they show.
+    fn check_distinct(&self) -> Result<()> {
+        let mut rows = HashMap::with_capacity(self.labels.len());
+        for (row, label) in self
+            .text_embeds
+            .values()
+            .chunks_exact(self.dimension)
+            .zip(&self.labels)
+        {
+            let other: Option<&Label> = rows.insert(bytemuck::cast_slice::<f32, u8>(row), label);
+            if let Some(other) = other {
+                return Err(Error::caller(format!(
+                    "labels {:?} and {:?} have the same embedding, so they can never be told apart: the model does \
+                     not know these words, or they mean the same to it",
+                    other.name(),
+                    label.name()
+                )));
             }
         }
         Ok(())
@@ -210,7 +248,11 @@ impl LabelBank {
         self.dimension
     }
 
-    pub(crate) fn check_dimension(&self, model: usize) -> Result<()> {
+    /// Refuses a bank that was built for another model than one of embeddings of `model` values.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller).
+    pub fn check_dimension(&self, model: usize) -> Result<()> {
         if self.dimension == model {
             return Ok(());
         }

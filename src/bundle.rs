@@ -287,7 +287,8 @@ impl Bundle {
             .at(self.path(name))
     }
 
-    fn path(&self, name: &str) -> String {
+    /// Where a file lies, for errors.
+    pub(crate) fn path(&self, name: &str) -> String {
         match &self.location {
             Location::Directory(directory) => directory.join(name).display().to_string(),
             #[cfg(feature = "embedded-model")]

@@ -10,6 +10,9 @@ use crate::schema;
 /// The schema that this reader writes, and the newest that it reads.
 pub const CALIBRATION_SCHEMA: u32 = 1;
 
+/// The smallest temperature that is believed, and the inverse of the largest.
+const MIN_TEMPERATURE: f32 = 1e-3;
+
 /// The largest calibration file, in bytes.
 pub const MAX_CALIBRATION_BYTES: usize = 1 << 20;
 
@@ -142,11 +145,15 @@ impl Calibration {
     }
 
     fn check(&self) -> Result<()> {
-        let positive = |value: f32| value > 0.0 && value.is_finite();
+        let temperature = |value: f32| (MIN_TEMPERATURE..=MIN_TEMPERATURE.recip()).contains(&value);
         let cosine = |value: f32| (-1.0..=1.0).contains(&value);
         let share = |value: f32| (0.0..=1.0).contains(&value);
         for (name, valid, value) in [
-            ("temperature", positive(self.temperature), self.temperature),
+            (
+                "temperature",
+                temperature(self.temperature),
+                self.temperature,
+            ),
             (
                 "ood.threshold",
                 cosine(self.ood.threshold),

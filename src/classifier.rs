@@ -43,6 +43,7 @@ pub struct ClassifierOptions {
 }
 
 /// The answer to one frame.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classification {
     /// Accept or abstain.
@@ -60,6 +61,7 @@ pub struct Classification {
 }
 
 /// A label near the frame.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     /// Row of the label in its bank.
@@ -73,6 +75,7 @@ pub struct Candidate {
 }
 
 /// Wall-clock time of each stage of one frame.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
     /// Frame to `pixel_values`.
@@ -211,6 +214,16 @@ impl ClassifierOptions {
     /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) for a calibration of another graph;
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for a bank of another dimension.
     pub fn open(self, runtime: &Runtime, bundle: &Bundle) -> Result<Classifier> {
+        let encoder = ImageEncoder::open(runtime, bundle, self.session)?;
+        self.open_with(encoder, bundle)
+    }
+
+    /// As [`open`](Self::open), around an encoder of the caller's, perhaps on a
+    /// [`Backend`](crate::Backend) of the caller's.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(self, encoder: ImageEncoder, bundle: &Bundle) -> Result<Classifier> {
         let bank = match self.bank {
             Some(bank) => bank,
             None => Arc::new(bundle.label_bank()?),
@@ -220,7 +233,6 @@ impl ClassifierOptions {
             Some(calibration) => calibration,
             None => bundle.calibration()?,
         };
-        let encoder = ImageEncoder::open(runtime, bundle, self.session)?;
         let scorer = Scorer::new(bundle.manifest().logit_scale, calibration.temperature())?;
         let gate = Gate::new(calibration, &bundle.executed_graph()?, &bank)?;
         Ok(Classifier {

@@ -16,6 +16,7 @@ pub enum Decision {
 }
 
 /// An accepted label.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// Row of the label in its bank.
@@ -28,6 +29,7 @@ pub struct Prediction {
 }
 
 /// Why no label is given.
+#[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Abstention {
     /// The first rule that the frame failed.

@@ -16,15 +16,16 @@
 //! | 16-bit grey | the high byte | clipped at 255, which turns a picture white |
 //! | CMYK JPEG | `(255 - c) * (255 - k) / 255` | the same, but for the decoder |
 //! | floating point | refused | not compared |
+//! | JPEG inside TIFF | refused | read |
 
-use std::fs;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::{Error, Result};
+use crate::file::read_file;
 use crate::frame::{Frame, MAX_EDGE, PixelFormat};
 
 /// What a file may cost; a file beyond is refused from its length or header, before it is decoded.
@@ -93,8 +94,8 @@ impl DecodedImage {
 /// Decodes an image file.
 ///
 /// # Errors
-/// [`ErrorKind::Caller`](crate::ErrorKind::Caller), naming the file and the rule it breaks: it is no
-/// regular file, empty, truncated or corrupt, of no known format, or beyond a limit.
+/// [`ErrorKind::Caller`](crate::ErrorKind::Caller), naming the file and the rule it breaks: it is missing,
+/// no regular file, empty, truncated or corrupt, of no known format, or beyond a limit.
 /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if it cannot be read.
 ///
 /// ```
@@ -104,9 +105,8 @@ impl DecodedImage {
 /// assert_eq!(error.to_string(), "Cargo.toml: not an image of a known format (JPEG, PNG, WebP, GIF, BMP, TIFF)");
 /// ```
 pub fn decode_file(path: &Path, limits: &DecodeLimits) -> Result<DecodedImage> {
-    read_file(path, limits)
-        .and_then(|bytes| decode_bytes(&bytes, limits))
-        .map_err(|error| error.at(path.display()))
+    let bytes = read_file(path, limits.max_file_bytes)?;
+    decode_bytes((*bytes).as_ref(), limits).map_err(|error| error.at(path.display()))
 }
 
 /// Decodes the bytes of an image file.
@@ -129,33 +129,13 @@ pub fn decode_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<DecodedImage>
     decode(reader, limits, name(format))
 }
 
-fn read_file(path: &Path, limits: &DecodeLimits) -> Result<Vec<u8>> {
-    let unreadable = |error| Error::machine("cannot be read").with_source(error);
-    let metadata = fs::metadata(path).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err(Error::caller("a directory, not an image file"));
-    }
-    if !metadata.is_file() {
-        return Err(Error::caller("not a regular file"));
-    }
-    check_length(metadata.len(), limits)?;
-    let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    fs::File::open(path)
-        .and_then(|file| {
-            file.take(limits.max_file_bytes.saturating_add(1))
-                .read_to_end(&mut bytes)
-        })
-        .map_err(unreadable)?;
-    Ok(bytes)
-}
-
 fn check_length(length: u64, limits: &DecodeLimits) -> Result<()> {
     if length == 0 {
         return Err(Error::caller("empty"));
     }
     if length > limits.max_file_bytes {
         return Err(Error::caller(format!(
-            "{length} bytes, more than max_file_bytes {}",
+            "{length} bytes, above the limit of {} (`max_file_bytes`)",
             limits.max_file_bytes
         )));
     }
@@ -208,7 +188,7 @@ fn check_dimensions((width, height): (u32, u32), limits: &DecodeLimits) -> Resul
     let pixels = u64::from(width) * u64::from(height);
     if pixels > limits.max_pixels {
         return Err(Error::caller(format!(
-            "{width}x{height} pixels, more than max_pixels {}",
+            "{width}x{height} pixels, above the limit of {} (`max_pixels`; the command takes --max-megapixels)",
             limits.max_pixels
         )));
     }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// Norms this close to zero cannot be told from rounding, so no direction is read from them.
-const SMALLEST_NORM: f32 = 1e-6;
+const SMALLEST_NORM: f64 = 1e-6;
 
 /// A point on the unit sphere of the model's joint image and text space.
 ///
@@ -44,13 +44,14 @@ impl Embedding {
             .iter()
             .map(|v| f64::from(*v) * f64::from(*v))
             .sum::<f64>()
-            .sqrt() as f32;
+            .sqrt();
         if norm < SMALLEST_NORM {
             return Err(Error::model(format!(
                 "the embedding has length {norm:e}, so it points nowhere"
             )));
         }
-        self.0.extend(values.iter().map(|value| value / norm));
+        self.0
+            .extend(values.iter().map(|value| (f64::from(*value) / norm) as f32));
         Ok(())
     }
 
@@ -103,9 +104,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tiny_vector_that_overflows_when_squared_in_f32_still_has_a_length() {
-        let embedding = Embedding::new(&[1e30, 0.0]).unwrap();
-        assert_eq!(embedding.as_slice(), [1.0, 0.0]);
+    fn a_vector_whose_length_overflows_f32_still_has_a_direction() {
+        let embedding = Embedding::new(&[3e38, 3e38]).unwrap();
+        let half = std::f32::consts::FRAC_1_SQRT_2;
+        assert_eq!(embedding.as_slice(), [half, half]);
     }
 
     #[test]

@@ -38,12 +38,11 @@ impl ImageEncoder {
     /// manifest says; [`ErrorKind::Model`](crate::ErrorKind::Model) if the self-test fails.
     pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
         let file = &bundle.manifest().image_encoder.file;
-        let session = bundle
-            .image_encoder()
-            .and_then(|model| Session::new(runtime, (*model).as_ref(), options))
-            .map_err(|error| error.at(file))?;
-        Self::with_backend(Box::new(session), bundle.manifest(), &bundle.selftest()?)
-            .map_err(|error| error.at(file))
+        let model = bundle.image_encoder()?;
+        let selftest = bundle.selftest()?;
+        Session::new(runtime, (*model).as_ref(), options)
+            .and_then(|session| Self::with_backend(Box::new(session), bundle.manifest(), &selftest))
+            .map_err(|error| error.at(bundle.path(file)))
     }
 
     /// An encoder on a backend of the caller's, which must pass the same checks and self-test.
@@ -138,8 +137,8 @@ impl TextEncoder {
     /// not what its manifest says.
     pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
         let entry = bundle.text_encoder()?;
+        let model = bundle.read(&entry.file)?;
         let load = || {
-            let model = bundle.read(&entry.file)?;
             let session = Session::new(runtime, (*model).as_ref(), options)?;
             check_interface(
                 &session,
@@ -148,7 +147,7 @@ impl TextEncoder {
             )?;
             Ok(session)
         };
-        let session = load().map_err(|error: Error| error.at(&entry.file))?;
+        let session = load().map_err(|error: Error| error.at(bundle.path(&entry.file)))?;
         Ok(Self {
             tokenizer: bundle.tokenizer()?,
             backend: Box::new(session),
@@ -235,7 +234,12 @@ impl TextEncoder {
                 .map_err(|error| error.at(format!("label {:?}", label.name())))?;
             dimension = mean.dimension();
             rows.extend_from_slice(mean.as_slice());
-            described.push(label.with_prompts(prompts));
+            // Ensembles of many templates would outgrow the file's header.
+            described.push(if prompts.len() == 1 {
+                label.with_prompts(prompts)
+            } else {
+                label
+            });
             progress(done + 1);
         }
         LabelBank::new(described, rows, dimension)

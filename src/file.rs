@@ -32,7 +32,11 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
     };
     let refused = |rule: String| Error::caller(rule).at(path.display());
     // Asked before opening: opening a named pipe waits for a writer, perhaps for ever.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(refused("a directory, not a file".to_owned()));
+    }
+    if !metadata.is_file() {
         return Err(refused("not a regular file".to_owned()));
     }
     let mut file = File::open(path).map_err(failed)?;
@@ -41,9 +45,7 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
         return Err(refused("the file is empty".to_owned()));
     }
     if size > limit {
-        return Err(refused(format!(
-            "{size} bytes; at most {limit} are expected"
-        )));
+        return Err(refused(format!("{size} bytes, above the limit of {limit}")));
     }
     let mut memory = usize::try_from(size)
         .map_err(io::Error::other)

@@ -55,7 +55,8 @@ impl<'a> Frame<'a> {
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if an edge is 0 or above [`MAX_EDGE`], or if
     /// `pixels` is not exactly `width * height * bytes_per_pixel` long.
     pub fn new(pixels: &'a [u8], width: u32, height: u32, format: PixelFormat) -> Result<Self> {
-        let stride = width as usize * format.bytes_per_pixel();
+        // Saturates only where the width is refused anyway.
+        let stride = (width as usize).saturating_mul(format.bytes_per_pixel());
         let frame = Self::with_stride(pixels, width, height, stride, format)?;
         let expected = stride * height as usize;
         if pixels.len() != expected {

@@ -38,8 +38,8 @@ impl Label {
     /// A label of this name, without the white space around it.
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the name is empty or longer than
-    /// [`MAX_NAME_BYTES`].
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the name is empty, holds a control character
+    /// or is longer than [`MAX_NAME_BYTES`].
     pub fn new(name: &str) -> Result<Self> {
         let label = Self {
             name: name.trim().into(),
@@ -58,6 +58,12 @@ impl Label {
     pub(crate) fn check(&self) -> Result<()> {
         if self.name.trim().is_empty() {
             return Err(Error::caller("a label without a name"));
+        }
+        if self.name.chars().any(char::is_control) {
+            return Err(Error::caller(format!(
+                "label {:?} holds a control character",
+                self.name.chars().take(40).collect::<String>()
+            )));
         }
         if self.name.len() > MAX_NAME_BYTES {
             return Err(Error::caller(format!(

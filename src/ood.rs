@@ -21,6 +21,7 @@ pub enum OodScore {
 }
 
 /// The scores of one image.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct OodScores {
     /// `max_k softmax(logit_scale * c)_k`, 0 to 1 (Hendrycks and Gimpel 2017, arXiv 1610.02136).

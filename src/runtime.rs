@@ -129,7 +129,7 @@ impl Runtime {
     fn load_checked(path: &Path) -> Result<Self> {
         let path = path
             .canonicalize()
-            .map_err(|error| Error::machine("cannot be found").with_source(error))?;
+            .map_err(|error| Error::machine("cannot be opened").with_source(error))?;
         let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         match &process.library {
             Some(library) if *library != path => {

@@ -22,7 +22,13 @@ pub(crate) fn check(json: &[u8], document: &str, newest: u32, kind: ErrorKind) -
         )
         .with_source(error)
     })?;
-    if versioned.schema == 0 || versioned.schema > newest {
+    if versioned.schema == 0 {
+        return Err(Error::new(
+            kind,
+            format!("{document} schema 0 does not exist; they count from 1"),
+        ));
+    }
+    if versioned.schema > newest {
         return Err(Error::new(
             kind,
             format!(

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const PHOTO: &str = "examples/photos/chelsea.jpg";
-const COVERED: &str = "examples/photos/covered_lens.jpg";
+pub(crate) const PHOTO: &str = "examples/photos/chelsea.jpg";
+pub(crate) const COVERED: &str = "examples/photos/covered_lens.jpg";
 
-fn clipgate(arguments: &[&str]) -> Output {
+pub(crate) fn clipgate(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clipgate"));
     command
         .args(arguments)
@@ -23,22 +23,22 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-fn status(output: &Output) -> i32 {
+pub(crate) fn status(output: &Output) -> i32 {
     output
         .status
         .code()
         .unwrap_or_else(|| panic!("killed by a signal: {output:?}"))
 }
 
-fn stdout(output: &Output) -> &str {
+pub(crate) fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
-fn stderr(output: &Output) -> &str {
+pub(crate) fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-fn json_lines(output: &Output) -> Vec<Value> {
+pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
     stdout(output)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -165,41 +165,6 @@ fn bad_images_are_named_and_the_rest_of_the_batch_is_answered() {
             );
         }
     }
-}
-
-#[test]
-fn a_batch_of_bad_images_leaves_a_whole_output_file_of_the_good_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let output_file = folder.path().join("pixels.safetensors");
-    let output_name = output_file.display().to_string();
-    let output = clipgate(&[
-        "preprocess",
-        PHOTO,
-        "no-such.jpg",
-        COVERED,
-        "-o",
-        &output_name,
-    ]);
-    assert_eq!(status(&output), 2);
-    let bytes = fs::read(&output_file).unwrap();
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(tensors.tensor("pixel_values").unwrap().shape()[0], 2);
-    let left: Vec<_> = fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert_eq!(left, ["pixels.safetensors"], "temporary files were left");
-}
-
-#[test]
-fn an_output_that_cannot_be_written_is_named() {
-    let output = clipgate(&["embed", PHOTO, "-o", "/no/such/folder/out.safetensors"]);
-    assert_eq!(status(&output), 2);
-    assert!(
-        stderr(&output).contains("/no/such/folder/out.safetensors"),
-        "{}",
-        stderr(&output)
-    );
 }
 
 #[test]

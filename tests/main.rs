@@ -11,5 +11,6 @@ mod architecture;
 mod cli;
 mod hostile;
 mod oracle;
+mod outputs;
 mod session;
 mod support;

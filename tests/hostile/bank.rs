@@ -20,7 +20,7 @@ fn file(labels: &str, shape: &[usize], values: &[f32]) -> SharedBytes {
 
 #[test]
 fn each_broken_rule_has_its_own_error() {
-    let cases: [(&str, SharedBytes, &str); 10] = [
+    let cases: [(&str, SharedBytes, &str); 12] = [
         ("no labels", file("[]", &[0, 2], &[]), "no labels"),
         (
             "a name twice",
@@ -50,6 +50,20 @@ fn each_broken_rule_has_its_own_error() {
             "NaN",
             file(r#"[{"name":"a"}]"#, &[1, 2], &[f32::NAN, 0.]),
             "\"a\" has length NaN",
+        ),
+        (
+            "two labels with one embedding",
+            file(
+                r#"[{"name":"cat"},{"name":"puss"}]"#,
+                &[2, 2],
+                &[1., 0., 1., 0.],
+            ),
+            "\"cat\" and \"puss\" have the same embedding",
+        ),
+        (
+            "a control character",
+            file(r#"[{"name":"cat\u001b[31m"}]"#, &[1, 2], &[1., 0.]),
+            "control character",
         ),
         (
             "one dimension",
@@ -170,7 +184,9 @@ fn a_hundred_thousand_labels_give_the_right_answer() {
     let mut labels = Vec::with_capacity(LABELS);
     for row in 0..LABELS {
         let mut embedding = vec![0.0; dimension];
-        embedding[row % dimension] = 1.0;
+        let (first, second) = (row % dimension, row / dimension % dimension);
+        embedding[first] = 0.6;
+        embedding[second] = if first == second { 1.0 } else { 0.8 };
         if row == LABELS - 7 {
             embedding = default.text_embeds().row(3).to_vec();
         }

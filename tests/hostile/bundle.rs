@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
             fs::create_dir(bundle.file("labels.safetensors")).unwrap();
         },
         kind: ErrorKind::Bundle,
-        says: &["labels.safetensors", "not a regular file"],
+        says: &["labels.safetensors", "a directory"],
     },
     Case {
         name: "no manifest",
@@ -209,12 +209,12 @@ const CASES: &[Case] = &[
         says: &["image_encoder.onnx", "self-test", "cosine -"],
     },
     Case {
-        name: "labels of another dimension",
+        name: "another dimension than the files'",
         damage: |bundle| {
             bundle.edit_manifest(|manifest| manifest["embedding_dim"] = 256.into());
         },
         kind: ErrorKind::Bundle,
-        says: &["labels.safetensors", "512", "256"],
+        says: &["image_embeds", "512", "256"],
     },
     Case {
         name: "labels that are no safetensors",

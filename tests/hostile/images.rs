@@ -118,7 +118,7 @@ fn each_unusable_path_is_named_with_its_rule() {
         (folder.path().to_path_buf(), ErrorKind::Caller, "directory"),
         (
             folder.path().join("missing.jpg"),
-            ErrorKind::Machine,
+            ErrorKind::Caller,
             "cannot be read",
         ),
         (

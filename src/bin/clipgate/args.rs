@@ -80,8 +80,8 @@ pub(crate) struct ClassifyArgs {
     /// Image files
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
-    /// Labels of your own, separated by commas: "school bus,goldfish"
-    #[arg(long, value_name = "A,B,C", conflicts_with = "bank")]
+    /// Labels of your own, separated by commas ("school bus,goldfish"), or a file with one a line
+    #[arg(long, value_name = "A,B,C|FILE", conflicts_with = "bank")]
     pub(crate) labels: Option<String>,
     /// Label bank made by `clipgate labels build`
     #[arg(long, value_name = "FILE")]
@@ -151,6 +151,9 @@ pub(crate) struct BuildArgs {
     /// A file with one prompt template a line, each with {} for the label [default: the bundle's]
     #[arg(long, value_name = "FILE")]
     pub(crate) templates: Option<PathBuf>,
+    /// A file with one text a line that shares probability with the labels and never wins
+    #[arg(long, value_name = "FILE")]
+    pub(crate) negatives: Option<PathBuf>,
     /// Safetensors file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use clipgate::{
-    CalibrationFit, Candidate, Classification, Classifier, Decision, OodScores, PromiseKind,
-    Reason, Result,
+    CalibrationFit, Candidate, Classification, Classifier, Decision, ErrorKind, OodScores,
+    PromiseKind, Reason, Result,
 };
 use serde::Serialize;
 
@@ -65,7 +65,12 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
     if let Some(path) = &args.calibration {
         options = options.calibration(inputs::calibration(path)?);
     }
-    let mut classifier = options.open(&runtime, &bundle)?;
+    let mut classifier = options.open(&runtime, &bundle).map_err(|error| {
+        match (&args.calibration, error.kind()) {
+            (Some(path), ErrorKind::Policy) => error.at(path.display()),
+            _ => error,
+        }
+    })?;
     log::info!("ready after {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
 
     let mut summary = Summary::default();
@@ -164,33 +169,46 @@ fn line<'a>(path: &Path, answer: &'a Classification) -> Line<'a> {
 }
 
 fn sentence(path: &Path, answer: &Classification) -> String {
-    let path = path.display().to_string();
     let said = match &answer.decision {
-        Decision::Accept(prediction) => match prediction.confidence {
-            Some(confidence) => format!("{} ({})", prediction.label, percent(confidence)),
-            None => format!(
-                "{} (similar enough; no confidence with one label)",
+        Decision::Accept(prediction) => match (prediction.confidence, answer.calibration) {
+            (Some(confidence), CalibrationFit::Fitted) => {
+                format!("{} ({})", prediction.label, percent(confidence))
+            }
+            (Some(confidence), _) => {
+                format!("{} (a guess, {})", prediction.label, percent(confidence))
+            }
+            (None, _) => format!(
+                "{} (a guess: one label has no confidence)",
                 prediction.label
             ),
         },
         Decision::Abstain(abstention) => {
-            let nearest = answer.top.iter().map(near).collect::<Vec<_>>().join(", ");
-            let nearest = if nearest.is_empty() {
-                nearest
-            } else {
-                format!(" (nearest: {nearest})")
-            };
-            format!("not sure: {}{nearest}", abstention.reason)
+            let relative = abstention.reason != Reason::OutOfDistribution;
+            let nearest: Vec<_> = answer
+                .top
+                .iter()
+                .map(|near| describe(near, relative))
+                .collect();
+            match nearest.as_slice() {
+                [] => format!("not sure: {}", abstention.reason),
+                _ => format!(
+                    "not sure: {} (nearest: {})",
+                    abstention.reason,
+                    nearest.join(", ")
+                ),
+            }
         }
         _ => "an answer that this command does not know".to_owned(),
     };
-    format!("{path:PATH_WIDTH$}  {said}")
+    format!("{:PATH_WIDTH$}  {said}", report::path(path))
 }
 
-fn near(candidate: &Candidate) -> String {
-    match candidate.probability {
+/// A candidate with its probability; where it is about none of the labels, with its cosine, because
+/// probabilities only compare the labels with each other.
+fn describe(candidate: &Candidate, relative: bool) -> String {
+    match candidate.probability.filter(|_| relative) {
         Some(probability) => format!("{} {}", candidate.label, percent(probability)),
-        None => format!("{} cosine {:.2}", candidate.label, candidate.similarity),
+        None => format!("{} at cosine {:.2}", candidate.label, candidate.similarity),
     }
 }
 

@@ -1,7 +1,5 @@
 //! `clipgate doctor`: what this machine has, and what to do about what is missing.
 
-use std::path::PathBuf;
-
 use clipgate::{Classifier, ErrorKind, Result};
 use serde::Serialize;
 
@@ -24,9 +22,9 @@ struct Findings {
 #[derive(Serialize)]
 struct Library {
     version: Option<String>,
-    path: Option<PathBuf>,
+    path: Option<String>,
     providers: Vec<&'static str>,
-    searched: Vec<PathBuf>,
+    searched: Vec<String>,
     error: Option<String>,
 }
 
@@ -61,8 +59,7 @@ fn look() -> Findings {
     };
     if runtime.is_err() {
         advice.push(
-            "install ONNX Runtime: build clipgate where python3 and pip work, or set ORT_DYLIB_PATH to a \
-             libonnxruntime.so of version 1.28 or newer (the `onnxruntime` wheel from PyPI holds one)"
+            "or build clipgate again where python3 and pip work: the build fetches the library"
                 .to_owned(),
         );
     }
@@ -88,13 +85,16 @@ fn look() -> Findings {
             path: runtime
                 .as_ref()
                 .ok()
-                .map(|runtime| runtime.path().to_owned()),
+                .map(|runtime| report::path(runtime.path())),
             providers: if runtime.is_ok() {
                 vec!["cpu"]
             } else {
                 Vec::new()
             },
-            searched: runtime_search::candidates(),
+            searched: runtime_search::candidates()
+                .iter()
+                .map(|path| report::path(path))
+                .collect(),
             error: runtime.as_ref().err().map(|error| error.report()),
         },
         model: Model {
@@ -144,11 +144,8 @@ fn cpu_features() -> Vec<&'static str> {
 fn describe(findings: &Findings) -> String {
     let library = &findings.onnxruntime;
     let runtime = match (&library.version, &library.path) {
-        (Some(version), Some(path)) => format!("{version}, {}", path.display()),
-        _ => format!(
-            "not found: {}",
-            library.error.as_deref().unwrap_or("unknown")
-        ),
+        (Some(version), Some(path)) => format!("{version}, {path}"),
+        _ => library.error.clone().unwrap_or_default(),
     };
     let model = match (&findings.model.error, findings.model.works) {
         (_, true) => "works: self-test passed".to_owned(),

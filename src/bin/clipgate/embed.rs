@@ -4,9 +4,11 @@ use clipgate::{ImageEncoder, Result, TextEncoder};
 
 use crate::args::{EmbedArgs, Format};
 use crate::exit_code::Outcome;
-use crate::{inputs, output, report, runtime_search};
+use crate::output::{self, Output};
+use crate::{inputs, report, runtime_search};
 
 pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
+    let output = Output::at(&args.output)?;
     let runtime = runtime_search::load()?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
     let (mut values, mut rows) = (Vec::new(), Vec::new());
@@ -48,13 +50,13 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
         return Ok(outcome);
     }
     let shape = vec![rows.len(), bundle.manifest().embedding_dim];
-    output::write_tensor(&args.output, tensor, shape.clone(), &values, (names, &rows))?;
+    output::write_tensor(&output, tensor, shape.clone(), &values, (names, &rows))?;
     if format == Format::Json {
         report::json(
-            &serde_json::json!({ "output": args.output, "tensor": tensor, "shape": shape }),
+            &serde_json::json!({ "output": output.name(), "tensor": tensor, "shape": shape }),
         );
     } else {
-        report::line(&format!("{}: {tensor} {shape:?}", args.output.display()));
+        report::line(&format!("{}: {tensor} {shape:?}", output.name()));
     }
     Ok(outcome)
 }

@@ -89,13 +89,18 @@ pub(crate) fn own_bank(
 ) -> Result<Option<Arc<LabelBank>>> {
     if let Some(path) = bank {
         let bytes = clipgate::file::read_file(path, MAX_BANK_BYTES)?;
-        let bank = LabelBank::from_safetensors(bytes).map_err(|error| error.at(path.display()))?;
+        let bank = LabelBank::from_safetensors(bytes)
+            .and_then(|bank| {
+                bank.check_dimension(bundle.manifest().embedding_dim)
+                    .map(|()| bank)
+            })
+            .map_err(|error| error.at(path.display()))?;
         return Ok(Some(Arc::new(bank)));
     }
     let Some(labels) = labels else {
         return Ok(None);
     };
-    let names = split_names(labels);
+    let names = label_names(labels)?;
     let bank = TextEncoder::open(runtime, bundle, session)?
         .label_bank(&names, &[], |_| ())
         .map_err(|error| error.at("--labels"))?;
@@ -112,16 +117,15 @@ pub(crate) fn calibration(path: &Path) -> Result<Calibration> {
 /// Labels from a file with one a line, or from the argument itself, separated by commas.
 pub(crate) fn label_names(argument: &str) -> Result<Vec<String>> {
     let path = Path::new(argument);
+    let refused = |why: &str| Err(Error::new(ErrorKind::Caller, format!("{argument}: {why}")));
     if path.is_file() {
         return lines(path);
     }
-    let looks_like_a_path =
-        !argument.contains(',') && (argument.contains('/') || path.extension().is_some());
-    if looks_like_a_path {
-        return Err(Error::new(
-            ErrorKind::Caller,
-            format!("{argument}: no such file (labels in words are separated by commas)"),
-        ));
+    if path.is_dir() {
+        return refused("a folder, not a file with one label a line");
+    }
+    if argument.ends_with(".txt") || argument.ends_with(".csv") {
+        return refused("no such file (labels in words are separated by commas)");
     }
     Ok(split_names(argument))
 }

@@ -50,10 +50,11 @@ fn describe(bundle: &Bundle, bank: &LabelBank, calibration: &Calibration) -> Str
          embedding     {dimension} values, logit scale {scale}\n\
          own labels    {own_labels}\n\
          labels        {count}: {names}\n\
-         calibration   temperature {temperature}, fitted on {fitted} and {certified} images ({images})\n\
-         gate          {rule}\n\
-         \u{20}             accepts {coverage:.1} % of those images, {risk:.1} % of these wrong\n\
+         calibration   temperature {temperature:.3}, fitted on {fitted} images; thresholds on {certified} others\n\
+         \u{20}             ({images})\n\
+         gate          accepts {coverage:.1} % of those {certified} images, {risk:.1} % of the accepted are wrong\n\
          promise       {promise}\n\
+         rule          {rule}\n\
          files",
         id = manifest.id,
         version = manifest.version,

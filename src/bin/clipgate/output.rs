@@ -1,50 +1,118 @@
 //! Output files that appear whole or not at all.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use clipgate::{Error, ErrorKind, Result};
 use safetensors::tensor::{Dtype, TensorView};
-use tempfile::NamedTempFile;
 
-/// Writes to a temporary file beside `path`, syncs it, and renames it into place.
-pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let failed = |error: std::io::Error| {
-        Error::new(
-            ErrorKind::Machine,
-            format!("{}: cannot be written", path.display()),
-        )
-        .with_source(error)
-    };
-    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(content).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    allow_reading(&file).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+use crate::report;
+
+/// Where results go: checked before the work, written after it.
+pub(crate) struct Output {
+    path: PathBuf,
+    destination: Destination,
 }
 
-/// Temporary files are private; an output is as readable as any file that the user makes.
+enum Destination {
+    /// A regular file, existing or not: replaced as a whole.
+    File,
+    /// A device or pipe, such as /dev/stdout: written to, because replacing it would remove it.
+    Stream,
+}
+
+impl Output {
+    /// Fails at once where `path` could not be written after the work is done.
+    pub(crate) fn at(path: &Path) -> Result<Self> {
+        let refused = |why: &str| {
+            Err(Error::new(
+                ErrorKind::Caller,
+                format!("{}: {why}", path.display()),
+            ))
+        };
+        // A link is followed, so that the link stays and what it points to is replaced.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let destination = match fs::metadata(&target) {
+            Ok(metadata) if metadata.is_dir() => {
+                return refused("is a folder, not a file to write");
+            }
+            Ok(metadata) if !metadata.is_file() => Destination::Stream,
+            _ => Destination::File,
+        };
+        if matches!(destination, Destination::File) && !folder(&target).is_dir() {
+            return refused("its folder does not exist");
+        }
+        Ok(Self {
+            path: target,
+            destination,
+        })
+    }
+
+    /// The path, for messages.
+    pub(crate) fn name(&self) -> String {
+        report::path(&self.path)
+    }
+
+    /// Writes everything or nothing: to a temporary file beside the target, which is synced and renamed.
+    pub(crate) fn write(&self, content: &[u8]) -> Result<()> {
+        let written = match self.destination {
+            Destination::File => self.replace(content),
+            Destination::Stream => OpenOptions::new()
+                .write(true)
+                .open(&self.path)
+                .and_then(|mut stream| stream.write_all(content)),
+        };
+        written.map_err(|error| {
+            Error::new(
+                ErrorKind::Machine,
+                format!("{}: cannot be written", self.path.display()),
+            )
+            .with_source(error)
+        })
+    }
+
+    fn replace(&self, content: &[u8]) -> io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".clipgate-");
+        let permissions = match fs::metadata(&self.path) {
+            Ok(metadata) => Some(metadata.permissions()),
+            Err(_) => new_file_permissions(),
+        };
+        if let Some(permissions) = permissions {
+            builder.permissions(permissions);
+        }
+        let mut file = builder.tempfile_in(folder(&self.path))?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// What `open` would ask for; the user's umask takes its share. Temporary files are private otherwise.
 #[cfg(unix)]
-fn allow_reading(file: &NamedTempFile) -> std::io::Result<()> {
+fn new_file_permissions() -> Option<fs::Permissions> {
     use std::os::unix::fs::PermissionsExt;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o644))
+    Some(fs::Permissions::from_mode(0o666))
 }
 
 #[cfg(not(unix))]
-fn allow_reading(_: &NamedTempFile) -> std::io::Result<()> {
-    Ok(())
+fn new_file_permissions() -> Option<fs::Permissions> {
+    None
 }
 
 /// Writes one f32 tensor, row by row, with a JSON list in the metadata that names the rows.
 pub(crate) fn write_tensor(
-    path: &Path,
+    output: &Output,
     tensor: &str,
     shape: Vec<usize>,
     values: &[f32],
@@ -53,7 +121,7 @@ pub(crate) fn write_tensor(
     let refused = |error: safetensors::SafeTensorError| {
         Error::new(
             ErrorKind::Caller,
-            format!("{}: cannot be written", path.display()),
+            format!("{}: cannot be written", output.name()),
         )
         .with_source(error)
     };
@@ -61,5 +129,5 @@ pub(crate) fn write_tensor(
     let names = serde_json::Value::from(rows.1.to_vec()).to_string();
     let metadata = HashMap::from([(rows.0.to_owned(), names)]);
     let bytes = safetensors::serialize([(tensor, view)], Some(metadata)).map_err(refused)?;
-    write_whole(path, &bytes)
+    output.write(&bytes)
 }

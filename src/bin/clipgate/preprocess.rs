@@ -4,9 +4,11 @@ use clipgate::{Preprocessor, Result};
 
 use crate::args::{Format, PreprocessArgs};
 use crate::exit_code::Outcome;
-use crate::{inputs, output, report};
+use crate::output::{self, Output};
+use crate::{inputs, report};
 
 pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
+    let output = Output::at(&args.output)?;
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     let preprocessing = bundle.manifest().preprocessing;
     let size = preprocessing.size as usize;
@@ -39,7 +41,7 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
         return Ok(outcome);
     }
     output::write_tensor(
-        &args.output,
+        &output,
         "pixel_values",
         vec![paths.len(), 3, size, size],
         &values,
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
     if !json {
         report::line(&format!(
             "{}: pixel_values [{}, 3, {size}, {size}]",
-            args.output.display(),
+            output.name(),
             paths.len()
         ));
     }

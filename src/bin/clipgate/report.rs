@@ -1,6 +1,8 @@
 //! What people and machines read: errors on stderr, results on stdout.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use clipgate::{Error, ErrorKind};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,27 +10,48 @@ use serde::Serialize;
 
 use crate::args::Format;
 
-/// Prints an error and, where it helps, what to do next.
+/// Prints an error. Whoever reads standard error may have gone away; that is no reason to stop.
 pub(crate) fn error(error: &Error) {
-    eprintln!("clipgate: {}", error.report());
-    let advice = match error.kind() {
-        ErrorKind::Bundle => {
-            Some("`clipgate verify BUNDLE` lists everything that is wrong with a bundle")
-        }
-        _ => None,
-    };
-    if let Some(advice) = advice {
-        eprintln!("          {advice}");
+    let _ = writeln!(
+        io::stderr().lock(),
+        "clipgate: {}",
+        printable(&error.report())
+    );
+}
+
+/// Text of others (names, paths, licences) without what a terminal would obey: control characters but the
+/// line feed are written as escapes.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| c.is_control() && c != '\n';
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
     }
+    let mut plain = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if obeyed(c) {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// A path on one line.
+pub(crate) fn path(path: &Path) -> String {
+    path.display().to_string().replace('\n', "\\n")
 }
 
 /// Prints one line on stdout. A reader that has gone away (`| head`) ends the program quietly.
 pub(crate) fn line(text: &str) {
-    let written = writeln!(io::stdout().lock(), "{text}");
+    let written = writeln!(io::stdout().lock(), "{}", printable(text));
     if let Err(error) = written {
         let gone = error.kind() == io::ErrorKind::BrokenPipe;
         if !gone {
-            eprintln!("clipgate: standard output cannot be written: {error}");
+            let _ = writeln!(
+                io::stderr(),
+                "clipgate: standard output cannot be written: {error}"
+            );
         }
         std::process::exit(if gone { 0 } else { 2 });
     }
@@ -48,8 +71,19 @@ pub(crate) fn failed_input(kind: &str, input: &str, error: &Error, format: Forma
     if format == Format::Json {
         json(&serde_json::json!({
             kind: input,
-            "error": { "kind": format!("{:?}", error.kind()).to_lowercase(), "message": error.report() },
+            "error": { "kind": kind_name(error.kind()), "message": error.report() },
         }));
+    }
+}
+
+fn kind_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Machine => "machine",
+        ErrorKind::Bundle => "bundle",
+        ErrorKind::Caller => "caller",
+        ErrorKind::Policy => "policy",
+        ErrorKind::Model => "model",
+        _ => "other",
     }
 }
 
@@ -72,4 +106,15 @@ pub(crate) fn progress(length: usize, what: &'static str) -> ProgressBar {
     ProgressBar::new(length as u64)
         .with_style(style)
         .with_message(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        assert_eq!(printable("a\u{1b}[31mb\tc\nd"), "a\\u{1b}[31mb\\tc\nd");
+        assert_eq!(path(Path::new("two\nlines.jpg")), "two\\nlines.jpg");
+    }
 }
