@@ -35,7 +35,7 @@ TEXT_RANGE_NAMES = 600
 NPU_IMAGES = 8
 # In the project: what the Rust tests compare themselves with follows the bundle.
 PHOTOS, GOLDENS = "examples/photos", "tests/data/pocket.json"
-LICENCE = "trained on research data, see LICENSE beside the manifest: for research and evaluation"
+LICENCE = "research and evaluation only, as it was trained on ImageNet's images: see models/pocket/LICENSE"
 SOURCE = "clipgate models/export; Tiny ImageNet-200 and OpenAI CLIP ViT-B/32 text embeddings"
 ARCHITECTURE = (
     "image: convolution stem and two transformer blocks, 64x64; text: one transformer block; "
@@ -145,7 +145,7 @@ def get_towers(arguments: argparse.Namespace) -> Towers:
         splits = arguments.output / "splits.json"
         sys.argv = ["train", "--data", str(arguments.data), "--splits", str(splits), "-o", str(work)]
         train.main()
-    state = "fully trained"
+    state = "INTERIM: image tower after a short training of 16 epochs"
     if image_weights.suffix == ".pt":
         import torch
 

@@ -59,7 +59,7 @@ fn look() -> Findings {
     };
     if runtime.is_err() {
         advice.push(
-            "or build clipgate again where python3 and pip work: the build fetches the library"
+            "install the library as said above, or build clipgate where python3 and pip work: the build fetches it"
                 .to_owned(),
         );
     }

@@ -41,44 +41,74 @@ fn describe(bundle: &Bundle, bank: &LabelBank, calibration: &Calibration) -> Str
         None => "no: the bundle has no text encoder".to_owned(),
     };
     let point = calibration.operating_point();
+    let fitted = calibration.fitted_on();
     let mut text = format!(
-        "{id} version {version} ({location}, schema {schema}, {megabytes:.1} MB)\n\
-         architecture  {architecture}\n\
-         source        {source}\n\
-         licence       {licence}\n\
-         input         {size}x{size}, shortest edge bicubic, centre crop\n\
-         embedding     {dimension} values, logit scale {scale}\n\
-         own labels    {own_labels}\n\
-         labels        {count}: {names}\n\
-         calibration   temperature {temperature:.3}, fitted on {fitted} images; thresholds on {certified} others\n\
-         \u{20}             ({images})\n\
-         gate          accepts {coverage:.1} % of those {certified} images, {risk:.1} % of the accepted are wrong\n\
-         promise       {promise}\n\
-         rule          {rule}\n\
-         files",
-        id = manifest.id,
-        version = manifest.version,
-        location = bundle.location(),
-        schema = manifest.schema,
-        megabytes = bytes as f64 / 1e6,
-        architecture = manifest.architecture,
-        source = manifest.source,
-        licence = manifest.licence,
-        size = manifest.preprocessing.size,
-        dimension = manifest.embedding_dim,
-        scale = manifest.logit_scale,
-        count = bank.labels().len(),
-        temperature = calibration.temperature(),
-        fitted = calibration.fitted_on().temperature,
-        certified = calibration.fitted_on().thresholds,
-        images = calibration.fitted_on().source,
-        rule = point.rule,
-        coverage = point.coverage * 100.0,
-        risk = point.selective_risk * 100.0,
-        promise = calibration.promise().conditions,
+        "{} version {} ({}, schema {}, {:.1} MB)",
+        manifest.id,
+        manifest.version,
+        bundle.location(),
+        manifest.schema,
+        bytes as f64 / 1e6
     );
+    for (name, value) in [
+        ("architecture", manifest.architecture.clone()),
+        ("source", manifest.source.clone()),
+        ("licence", manifest.licence.clone()),
+        (
+            "input",
+            format!(
+                "{0}x{0}, shortest edge bicubic, centre crop",
+                manifest.preprocessing.size
+            ),
+        ),
+        (
+            "embedding",
+            format!(
+                "{} values, logit scale {}",
+                manifest.embedding_dim, manifest.logit_scale
+            ),
+        ),
+        ("own labels", own_labels),
+        ("labels", format!("{}: {names}", bank.labels().len())),
+        (
+            "calibration",
+            format!(
+                "temperature {:.3}, fitted on {} images; thresholds on {} others ({})",
+                calibration.temperature(),
+                fitted.temperature,
+                fitted.thresholds,
+                fitted.source
+            ),
+        ),
+        (
+            "gate",
+            format!(
+                "accepts {:.1} % of those {} images, {:.1} % of the accepted are wrong",
+                point.coverage * 100.0,
+                fitted.thresholds,
+                point.selective_risk * 100.0
+            ),
+        ),
+        ("rule", point.rule.clone()),
+        ("promise", calibration.promise().conditions.clone()),
+    ] {
+        text.push('\n');
+        text.push_str(&entry(name, &value));
+    }
+    text.push_str("\nfiles");
     for (name, file) in &manifest.files {
         text.push_str(&format!("\n  {:>10}  {}  {name}", file.bytes, file.sha256));
     }
     text
+}
+
+/// A name and a value that continues under itself.
+fn entry(name: &str, value: &str) -> String {
+    const WIDTH: usize = 100;
+    const INDENT: &str = "              ";
+    let first = format!("{name:<14}");
+    let options = textwrap::Options::new(WIDTH)
+        .initial_indent(&first)
+        .subsequent_indent(INDENT);
+    textwrap::fill(value, options)
 }
