@@ -26,6 +26,7 @@ struct Goldens {
 struct Golden {
     label: String,
     similarities: Vec<f32>,
+    negative_similarities: Vec<f32>,
     max_cosine: f32,
     confidence: f64,
     msp: f64,
@@ -80,8 +81,12 @@ fn the_references_cosines_give_the_references_scores() {
     let scale = f64::from(bundle.manifest().logit_scale);
     let temperature = bundle.calibration().unwrap().temperature();
     for (name, golden) in &goldens.photos {
-        let scores =
-            crate::support::scores::from_cosines(&golden.similarities, scale as f32, temperature);
+        let scores = crate::support::scores::from_cosines(
+            &golden.similarities,
+            &golden.negative_similarities,
+            scale as f32,
+            temperature,
+        );
         let ood = clipgate::OodScores::of(&scores, scale as f32);
         let best = scores.best().unwrap();
         for (what, here, reference) in [

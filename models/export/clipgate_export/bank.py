@@ -4,10 +4,12 @@ import hashlib
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
-from safetensors.numpy import save
+from safetensors.numpy import load, save
+
+from .scores import Cosines
 
 DIGEST_HEADER = b"clipgate-bank-1\n"
 
@@ -46,8 +48,54 @@ def bank_digest(
     return digest.hexdigest()
 
 
-def bank_file(labels: Sequence[Label], text_embeds: np.ndarray) -> bytes:
-    """labels.safetensors: `text_embeds` [K, D] and the labels as JSON in the metadata."""
-    listed = [{"name": label.name, "wnid": label.wnid, "prompts": label.prompts} for label in labels]
-    tensors = {"text_embeds": np.ascontiguousarray(text_embeds, np.float32)}
-    return save(tensors, {"labels": json.dumps(listed, ensure_ascii=False)})
+@dataclass(frozen=True)
+class Bank:
+    """Labels and negatives with their unit embeddings, f32 [K, D] and [M, D] (M may be 0)."""
+
+    labels: list[Label]
+    text_embeds: np.ndarray
+    negatives: list[Label]
+    negative_embeds: np.ndarray
+
+    @classmethod
+    def read(cls, content: bytes) -> "Bank":
+        """From the bytes of labels.safetensors."""
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+        tensors = load(content)
+        text = tensors["text_embeds"]
+        return cls(
+            [Label(**label) for label in json.loads(metadata["labels"])],
+            text,
+            [Label(**label) for label in json.loads(metadata.get("negatives", "[]"))],
+            tensors.get("negative_embeds", np.empty((0, text.shape[1]), np.float32)),
+        )
+
+    def cosines(self, embeddings: np.ndarray) -> Cosines:
+        """Of unit embeddings f32 [N, D]."""
+        return Cosines(embeddings @ self.text_embeds.T, embeddings @ self.negative_embeds.T)
+
+    def digest(self) -> str:
+        names, negatives = ([label.name for label in group] for group in (self.labels, self.negatives))
+        return bank_digest(names, self.text_embeds, negatives, self.negative_embeds)
+
+    def file(self) -> bytes:
+        """labels.safetensors: the embeddings, and in the metadata the labels as JSON in row order."""
+        tensors = {"text_embeds": np.ascontiguousarray(self.text_embeds, np.float32)}
+        metadata = {"labels": self._listed(self.labels)}
+        if self.negatives:
+            tensors["negative_embeds"] = np.ascontiguousarray(self.negative_embeds, np.float32)
+            metadata["negatives"] = self._listed(self.negatives)
+        return with_sorted_header(save(tensors, metadata))
+
+    @staticmethod
+    def _listed(labels: Sequence[Label]) -> str:
+        return json.dumps([asdict(label) for label in labels], ensure_ascii=False)
+
+
+def with_sorted_header(content: bytes) -> bytes:
+    """The same safetensors file, its header's keys in order: the library writes metadata in a random one."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, ensure_ascii=False).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + content[8 + length :]

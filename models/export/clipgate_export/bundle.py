@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from onnx import ModelProto
 from safetensors.numpy import save
 
-from .bank import Label, bank_digest, bank_file
+from .bank import Bank
 from .data import IMAGE_SIZE
 from .files import write_bytes
 from .graph import Graph
@@ -57,11 +56,11 @@ def selftest_pixels() -> np.ndarray:
     return (blocks + np.stack([row + column, 2 * row, 127 - 2 * column], -1) % 128).astype(np.uint8)
 
 
-def bindings(image_encoder: bytes, labels: Sequence[Label], text_embeds: np.ndarray, selftest: Selftest) -> dict:
+def bindings(image_encoder: bytes, bank: Bank, selftest: Selftest) -> dict:
     """`bound_to` of a calibration."""
     return {
         "graph_sha256": hashlib.sha256(image_encoder).hexdigest(),
-        "bank_sha256": bank_digest([label.name for label in labels], text_embeds),
+        "bank_sha256": bank.digest(),
         "preprocessing": "exact",
         "selftest_sha256": selftest.digest(),
     }
@@ -83,8 +82,7 @@ def write_bundle(
     image_encoder: bytes,
     text_encoder: bytes,
     tokenizer: bytes,
-    labels: Sequence[Label],
-    text_embeds: np.ndarray,
+    bank: Bank,
     calibration: dict,
     selftest: Selftest,
 ) -> None:
@@ -93,7 +91,7 @@ def write_bundle(
         "image_encoder.onnx": image_encoder,
         "text_encoder.onnx": text_encoder,
         "tokenizer.json": tokenizer,
-        "labels.safetensors": bank_file(labels, text_embeds),
+        "labels.safetensors": bank.file(),
         "calibration.json": to_json(calibration),
         "selftest.safetensors": selftest.file(),
     }
@@ -112,7 +110,7 @@ def write_bundle(
             "mean": list(MEAN),
             "std": list(STD),
         },
-        "embedding_dim": text_embeds.shape[1],
+        "embedding_dim": bank.text_embeds.shape[1],
         "logit_scale": logit_scale,
         "image_encoder": {"file": "image_encoder.onnx"},
         "text_encoder": {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .metrics import auroc
-from .scores import OOD_SCORES, confidence, ood_score
+from .scores import OOD_SCORES, Cosines, confidence, ood_score
 
 TARGET_RISK = 0.10
 ID_PASS_SHARE = 0.95
@@ -42,7 +42,7 @@ class Gate:
     selective_risk: float
     auroc: dict[str, float]
 
-    def accepts(self, cosines: np.ndarray, logit_scale: float) -> np.ndarray:
+    def accepts(self, cosines: Cosines, logit_scale: float) -> np.ndarray:
         """bool [N]."""
         in_distribution = ood_score(self.score, cosines, logit_scale) >= np.float32(self.ood_threshold)
         sure = confidence(cosines, logit_scale, self.temperature) >= np.float32(self.confidence_threshold)
@@ -97,16 +97,16 @@ def fit_similarity_threshold(cosines: np.ndarray, classes: np.ndarray) -> tuple[
 
 def fit_gate(
     logit_scale: float,
-    temperature_images: tuple[np.ndarray, np.ndarray],
-    never_trained: np.ndarray,
-    threshold_images: tuple[np.ndarray, np.ndarray],
+    temperature_images: tuple[Cosines, np.ndarray],
+    never_trained: Cosines,
+    threshold_images: tuple[Cosines, np.ndarray],
 ) -> Gate:
-    """A gate from cosines f32 [N, K] over the labels and the classes i64 [N] of two sets of images.
+    """A gate from the cosines and the classes i64 [N], rows of the labels, of two sets of images.
 
     `never_trained` holds the cosines of images that none of the labels describe: they choose the score only.
     """
     cosines, classes = temperature_images
-    temperature = fit_temperature(cosines * np.float32(logit_scale), classes)
+    temperature = fit_temperature(cosines.all() * np.float32(logit_scale), classes)
     areas = {
         kind: auroc(ood_score(kind, cosines, logit_scale), ood_score(kind, never_trained, logit_scale))
         for kind in OOD_SCORES
@@ -117,10 +117,10 @@ def fit_gate(
     ood_threshold = float(np.sort(scores)[int((1 - ID_PASS_SHARE) * len(scores) + 1e-9)])
     passed = scores >= np.float32(ood_threshold)
     confidences = confidence(cosines, logit_scale, temperature)
-    correct = cosines.argmax(1) == classes
+    correct = cosines.labels.argmax(1) == classes
     confidence_threshold = fit_confidence_threshold(confidences[passed], correct[passed])
     accepted = passed & (confidences >= np.float32(confidence_threshold))
-    similarity_threshold, true_accept_rate = fit_similarity_threshold(cosines, classes)
+    similarity_threshold, true_accept_rate = fit_similarity_threshold(cosines.labels, classes)
     return Gate(
         temperature=temperature,
         score=score,

@@ -74,6 +74,14 @@ def read_text_embeddings(folder: Path, wnids: list[str]) -> np.ndarray:
     return np.ascontiguousarray(embeddings[[rows[wnid] for wnid in wnids]], np.float32)
 
 
+def read_imagenet_names(folder: Path, wnids: list[str]) -> list[str]:
+    """The names that CLIP's authors gave to ImageNet's classes."""
+    with safe_open(folder / "clip-vit-b32-text.safetensors", "np") as tensors:
+        imagenet = json.loads(tensors.metadata()["imagenet"])
+    names = dict(zip(imagenet["wnids"], imagenet["names"], strict=True))
+    return [names[wnid] for wnid in wnids]
+
+
 def read_named_text_embeddings(folder: Path) -> tuple[list[str], np.ndarray]:
     """Every distinct name with its embedding, f32 [N, 512]: names as a person would type them."""
     found: dict[str, np.ndarray] = {}

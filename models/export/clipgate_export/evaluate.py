@@ -13,12 +13,13 @@ from safetensors.numpy import load_file
 
 from . import metrics
 from .archives import read_pixels
+from .bank import Bank
 from .calibrate import Gate
 from .data import Splits, read_named_text_embeddings
 from .graph import Graph
 from .names import group_key, read_split
 from .preprocess import normalise
-from .scores import OOD_SCORES, confidence, ood_score
+from .scores import OOD_SCORES, Cosines, confidence, ood_score
 from .train_text import tokenize
 
 CIFAR_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -37,12 +38,12 @@ class Bundle:
         self.logit_scale = json.loads((folder / "manifest.json").read_text())["logit_scale"]
         self.image = Graph((folder / "image_encoder.onnx").read_bytes())
         self.text = Graph((folder / "text_encoder.onnx").read_bytes())
-        self.bank = load_file(folder / "labels.safetensors")["text_embeds"]
+        self.bank = Bank.read((folder / "labels.safetensors").read_bytes())
 
-    def cosines(self, pixels: np.ndarray) -> np.ndarray:
-        return self.image.embed_pixels(pixels) @ self.bank.T
+    def cosines(self, pixels: np.ndarray) -> Cosines:
+        return self.bank.cosines(self.image.embed_pixels(pixels))
 
-    def accepts(self, cosines: np.ndarray) -> np.ndarray:
+    def accepts(self, cosines: Cosines) -> np.ndarray:
         return self.gate.accepts(cosines, self.logit_scale)
 
 
@@ -56,9 +57,13 @@ def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelPr
     labelled = np.isin(wnids, splits.label_wnids)
     classes = np.array([class_of[wnid] for wnid in wnids[labelled]])
     inside, top1 = measure_labels(bundle, pixels[labelled], classes, Graph(image_fp32))
+    trained = np.isin(wnids, splits.trained_wnids)
+    rows = np.array([class_of.get(wnid, -1) for wnid in wnids[trained]])
+    top1["ece_with_negatives"] = measure_open_ece(bundle, pixels[trained], rows)
     report = {
         "state": state,
         "labels": len(splits.label_wnids),
+        "negatives": len(bundle.bank.negatives),
         "logit_scale": bundle.logit_scale,
         "gate": {
             "temperature": gate.temperature,
@@ -86,11 +91,12 @@ def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelPr
     return report
 
 
-def measure_labels(bundle: Bundle, pixels: np.ndarray, classes: np.ndarray, fp32: Graph) -> tuple[np.ndarray, dict]:
+def measure_labels(bundle: Bundle, pixels: np.ndarray, classes: np.ndarray, fp32: Graph) -> tuple[Cosines, dict]:
     """The int8 cosines over the default labels, and what follows from them."""
     embeddings, reference = bundle.image.embed_pixels(pixels), fp32.embed_pixels(pixels)
-    cosines = embeddings @ bundle.bank.T
-    hits, reference_hits = cosines.argmax(1) == classes, (reference @ bundle.bank.T).argmax(1) == classes
+    cosines, reference_cosines = bundle.bank.cosines(embeddings), bundle.bank.cosines(reference)
+    hits = cosines.labels.argmax(1) == classes
+    reference_hits = reference_cosines.labels.argmax(1) == classes
     accepted = bundle.accepts(cosines)
     likenesses = (embeddings * reference).sum(1)
     drop = metrics.mean_figure(reference_hits.astype(float) - hits.astype(float))
@@ -106,6 +112,13 @@ def measure_labels(bundle: Bundle, pixels: np.ndarray, classes: np.ndarray, fp32
         "accepted": metrics.share(int(accepted.sum()), len(hits)).record(),
         "right_of_accepted": metrics.share(int(hits[accepted].sum()), int(accepted.sum())).record(),
     }
+
+
+def measure_open_ece(bundle: Bundle, pixels: np.ndarray, classes: np.ndarray) -> dict:
+    """ECE where images of the negatives' classes, -1, are as likely as images of the labels: no label is right."""
+    cosines = bundle.cosines(pixels)
+    hits = cosines.labels.argmax(1) == classes
+    return metrics.ece_figure(confidence(cosines, bundle.logit_scale, bundle.gate.temperature), hits).record()
 
 
 def measure_cifar(bundle: Bundle, data: Path) -> dict:
@@ -128,7 +141,7 @@ def measure_cifar(bundle: Bundle, data: Path) -> dict:
     }
 
 
-def measure_outside(bundle: Bundle, data: Path, inside: np.ndarray, never_trained: np.ndarray) -> list[dict]:
+def measure_outside(bundle: Bundle, data: Path, inside: Cosines, never_trained: np.ndarray) -> list[dict]:
     """Accepted share and AUROC for each set outside the labels, as it is and recompressed."""
     sets = [("never-trained classes of Tiny ImageNet", "as they are", never_trained)]
     for name, archive in OOD_ARCHIVES.items():
@@ -146,7 +159,7 @@ def measure_outside(bundle: Bundle, data: Path, inside: np.ndarray, never_traine
             ).record()
             for kind in OOD_SCORES
         }
-        accepted = metrics.share(int(bundle.accepts(outside).sum()), len(outside))
+        accepted = metrics.share(int(bundle.accepts(outside).sum()), len(pixels))
         rows.append({"name": name, "form": form, "accepted": accepted.record(), "auroc": areas})
     return rows
 
@@ -160,7 +173,7 @@ def measure_photos(bundle: Bundle, data: Path, splits: Splits) -> dict:
     scores = ood_score(bundle.gate.score, cosines, bundle.logit_scale)
     rows = []
     for place, path in enumerate(paths):
-        best = splits.label_names[int(cosines[place].argmax())]
+        best = splits.label_names[int(cosines.labels[place].argmax())]
         wnid = path.split("/")[1] if path.startswith("in/") else ""
         own = splits.label_names[splits.label_wnids.index(wnid)] if wnid in splits.label_wnids else None
         group = "labelled" if own else "other class of Tiny ImageNet" if wnid else "other"

@@ -27,19 +27,23 @@ def describe(bundle: Path, photos: Path) -> dict:
     with safe_open(bundle / "labels.safetensors", "np") as bank:
         labels = [label["name"] for label in json.loads(bank.metadata()["labels"])]
         text = bank.get_tensor("text_embeds").astype(np.float64)
+        negative = bank.get_tensor("negative_embeds").astype(np.float64)
     graph = Graph((bundle / "image_encoder.onnx").read_bytes())
     scale = manifest["logit_scale"]
     answers = {}
     for photo in sorted(photos.glob("*.jpg")):
         pixels = resize_and_crop(decode(photo.read_bytes()).convert("RGB"))
-        cosines = text @ graph(normalise(pixels)[None])[0].astype(np.float64)
+        image = graph(normalise(pixels)[None])[0].astype(np.float64)
+        cosines, others = text @ image, negative @ image
+        both = np.concatenate([cosines, others])
         best = int(cosines.argmax())
         answers[photo.name] = {
             "label": labels[best],
-            "confidence": float(softmax(scale * cosines / calibration["temperature"])[best]),
+            "confidence": float(softmax(scale * both / calibration["temperature"])[best]),
             "similarities": [round(float(cosine), 6) for cosine in cosines],
-            "msp": float(softmax(scale * cosines).max()),
-            "mcm": float(softmax(cosines).max()),
+            "negative_similarities": [round(float(cosine), 6) for cosine in others],
+            "msp": float(softmax(scale * both)[best]),
+            "mcm": float(softmax(both)[best]),
             "max_cosine": float(cosines.max()),
         }
     return {"graph_sha256": manifest["files"]["image_encoder.onnx"]["sha256"], "photos": answers}

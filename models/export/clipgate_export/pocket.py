@@ -18,16 +18,24 @@ from onnx import ModelProto
 from open_clip.tokenizer import default_bpe
 
 from . import card, evaluate, goldens_pocket, htp_check, train_text
-from .bank import Label
+from .bank import Bank, Label
 from .bundle import Origin, Selftest, bindings, graph_bytes, to_json, write_bundle
 from .calibrate import Gate, calibration_record, fit_gate
-from .data import Images, Splits, read_named_text_embeddings, read_text_embeddings, read_tiny_imagenet
+from .data import (
+    Images,
+    Splits,
+    read_imagenet_names,
+    read_named_text_embeddings,
+    read_text_embeddings,
+    read_tiny_imagenet,
+)
 from .export import export_image_tower, export_text_tower, load_image_tower, load_text_tower
 from .files import write_bytes
 from .graph import Graph
 from .names import TEMPLATES, read_split
 from .preprocess import normalise
 from .quantize import quantize_tower
+from .scores import Cosines
 from .tokenizer import tokenizer_json
 
 NEVER_TRAINED_PER_CLASS = 25
@@ -74,15 +82,14 @@ def main() -> None:
     say(f"text tower: {text.rule}, per channel {text.per_channel}: {text.cosines}")
     image_bytes, text_bytes = graph_bytes(image.model), graph_bytes(text.model)
 
-    bank = read_text_embeddings(arguments.data, splits.label_wnids)
-    labels = [Label(n, w, [f"a {n}"]) for n, w in zip(splits.label_names, splits.label_wnids, strict=True)]
+    bank = default_bank(arguments.data, splits)
     graph = Graph(image_bytes)
     selftest = Selftest.of(graph)
     gate, counts = calibrate(graph, images, splits, bank, towers.logit_scale)
     say(f"gate: {gate}")
     calibration = calibration_record(
         gate,
-        bindings(image_bytes, labels, bank, selftest),
+        bindings(image_bytes, bank, selftest),
         "Tiny ImageNet-200 training images held out by splits.json",
         counts,
     )
@@ -93,7 +100,6 @@ def main() -> None:
         image_bytes,
         text_bytes,
         tokenizer_json(Path(default_bpe())),
-        labels,
         bank,
         calibration,
         selftest,
@@ -168,18 +174,33 @@ def text_range_inputs(data: Path, models: Path) -> np.ndarray:
     return train_text.tokenize(texts).numpy()
 
 
+def default_bank(data: Path, splits: Splits) -> Bank:
+    """The default labels, and as negatives the other classes that the image tower was trained to tell from them."""
+
+    def labels(names: list[str], wnids: list[str]) -> list[Label]:
+        return [Label(name, wnid, [f"a {name}"]) for name, wnid in zip(names, wnids, strict=True)]
+
+    others = [wnid for wnid in splits.trained_wnids if wnid not in set(splits.label_wnids)]
+    return Bank(
+        labels(splits.label_names, splits.label_wnids),
+        read_text_embeddings(data, splits.label_wnids),
+        labels(read_imagenet_names(data, others), others),
+        read_text_embeddings(data, others),
+    )
+
+
 def calibrate(
-    graph: Graph, images: Images, splits: Splits, bank: np.ndarray, logit_scale: float
+    graph: Graph, images: Images, splits: Splits, bank: Bank, logit_scale: float
 ) -> tuple[Gate, tuple[int, int]]:
     """The gate over the default labels, and on how many temperature and threshold images it was fitted."""
     class_of = {wnid: row for row, wnid in enumerate(splits.label_wnids)}
 
-    def labelled(role: str) -> tuple[np.ndarray, np.ndarray]:
+    def labelled(role: str) -> tuple[Cosines, np.ndarray]:
         chosen = [i for i in splits.held_out[role] if images.wnids[i] in class_of]
         embeddings = graph.embed_pixels(images.decode(chosen))
-        return embeddings @ bank.T, np.array([class_of[images.wnids[i]] for i in chosen])
+        return bank.cosines(embeddings), np.array([class_of[images.wnids[i]] for i in chosen])
 
-    never_trained = graph.embed_pixels(images.decode(never_trained_sample(images, splits))) @ bank.T
+    never_trained = bank.cosines(graph.embed_pixels(images.decode(never_trained_sample(images, splits))))
     temperature, thresholds = labelled("temperature"), labelled("thresholds")
     gate = fit_gate(logit_scale, temperature, never_trained, thresholds)
     return gate, (len(temperature[1]), len(thresholds[1]))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from clipgate_export.bank import Label, bank_digest, bank_file
+from clipgate_export.bank import Bank, Label, bank_digest
 
 ROWS = np.array([[0.6, 0.8], [1.0, 0.0]], np.float32)
 
@@ -32,9 +32,14 @@ def test_names_without_embeddings_are_refused() -> None:
         bank_digest(["a", "b"], ROWS[:1])
 
 
-def test_the_file_holds_labels_in_row_order() -> None:
-    content = bank_file([Label("cat", "n1", ["a cat"]), Label("dog", "n2", ["a dog"])], ROWS)
-    assert np.array_equal(load(content)["text_embeds"], ROWS)
+def test_the_file_holds_labels_in_row_order_and_is_read_back() -> None:
+    bank = Bank([Label("cat", "n1", ["a cat"])], ROWS[:1], [Label("wall", "n2", ["a wall"])], ROWS[1:])
+    content = bank.file()
+    assert np.array_equal(load(content)["text_embeds"], ROWS[:1])
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    assert [label["name"] for label in json.loads(header["__metadata__"]["labels"])] == ["cat", "dog"]
-    assert content == bank_file([Label("cat", "n1", ["a cat"]), Label("dog", "n2", ["a dog"])], ROWS)
+    assert list(header["__metadata__"]) == ["labels", "negatives"]
+    again = Bank.read(content)
+    assert (again.labels, again.negatives, again.digest()) == (bank.labels, bank.negatives, bank.digest())
+    assert again.digest() == bank_digest(["cat"], ROWS[:1], ["wall"], ROWS[1:])
+    cosines = again.cosines(ROWS)
+    assert cosines.labels.shape == cosines.negatives.shape == (2, 1)

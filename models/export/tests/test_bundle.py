@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from clipgate_export.bank import bank_digest
+from clipgate_export.bank import Bank
 from clipgate_export.data import read_text_embeddings
 from clipgate_export.graph import Graph
 
@@ -26,13 +26,15 @@ def test_every_file_is_the_one_that_the_manifest_means(pocket: Path) -> None:
 
 def test_the_calibration_is_of_this_bundle(pocket: Path) -> None:
     bound = json.loads((pocket / "calibration.json").read_text())["bound_to"]
-    bank = load_file(pocket / "labels.safetensors")["text_embeds"]
+    bank = Bank.read((pocket / "labels.safetensors").read_bytes())
     selftest = load_file(pocket / "selftest.safetensors")
     names = [label["name"] for label in json.loads((pocket / "splits.json").read_text())["labels"]]
+    assert [label.name for label in bank.labels] == names
     assert bound["graph_sha256"] == manifest(pocket)["files"]["image_encoder.onnx"]["sha256"]
-    assert bound["bank_sha256"] == bank_digest(names, bank)
+    assert bound["bank_sha256"] == bank.digest()
     assert bound["selftest_sha256"] == hashlib.sha256(selftest["image_embeds"].tobytes()).hexdigest()
-    assert np.abs(np.linalg.norm(bank, axis=1) - 1).max() < 1e-5
+    for rows in (bank.text_embeds, bank.negative_embeds):
+        assert np.abs(np.linalg.norm(rows, axis=1) - 1).max() < 1e-5
 
 
 def test_the_selftest_holds_on_this_machine(pocket: Path) -> None:

@@ -4,7 +4,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from clipgate_export import calibrate
-from clipgate_export.scores import confidence, ood_score, softmax
+from clipgate_export.scores import Cosines, confidence, ood_score, softmax
 
 
 def noisy(n: int, labels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def test_the_temperature_is_the_one_scipy_finds(scale: float) -> None:
 
 def test_the_confidence_threshold_keeps_the_rule_above_it() -> None:
     cosines, classes = noisy(800, 10, 2)
-    sure = confidence(cosines, 40.0, 1.3)
+    sure = confidence(Cosines.without_negatives(cosines), 40.0, 1.3)
     correct = cosines.argmax(1) == classes
     threshold = calibrate.fit_confidence_threshold(sure, correct)
     assert threshold in sure.astype(float)
@@ -56,8 +56,12 @@ def test_the_similarity_threshold_lets_few_others_in() -> None:
 
 
 def test_a_gate_passes_95_percent_of_its_own_images_and_repeats() -> None:
-    temperature, thresholds = noisy(400, 10, 5), noisy(400, 10, 6)
-    never = np.random.default_rng(7).normal(0.1, 0.05, (200, 10)).astype(np.float32)
+    def images(seed: int) -> tuple[Cosines, np.ndarray]:
+        cosines, classes = noisy(400, 10, seed)
+        return Cosines.without_negatives(cosines), classes
+
+    temperature, thresholds = images(5), images(6)
+    never = Cosines.without_negatives(np.random.default_rng(7).normal(0.1, 0.05, (200, 10)).astype(np.float32))
     gate = calibrate.fit_gate(40.0, temperature, never, thresholds)
     passed = ood_score(gate.score, thresholds[0], 40.0) >= np.float32(gate.ood_threshold)
     assert 0.95 <= passed.mean() <= 0.96
@@ -66,11 +70,14 @@ def test_a_gate_passes_95_percent_of_its_own_images_and_repeats() -> None:
 
 
 def test_scores_by_hand() -> None:
-    cosines = np.array([[0.3, 0.1]], np.float32)
-    assert softmax(cosines).sum() == pytest.approx(1)
+    cosines = Cosines.without_negatives(np.array([[0.3, 0.1]], np.float32))
+    assert softmax(cosines.labels).sum() == pytest.approx(1)
     assert ood_score("max_cosine", cosines, 10.0)[0] == np.float32(0.3)
     assert ood_score("mcm", cosines, 10.0)[0] == pytest.approx(1 / (1 + np.exp(-0.2)))
     assert ood_score("msp", cosines, 10.0)[0] == pytest.approx(1 / (1 + np.exp(-2.0)))
     assert confidence(cosines, 10.0, 2.0)[0] == pytest.approx(1 / (1 + np.exp(-1.0)))
+    shared = Cosines(cosines.labels, np.array([[0.3]], np.float32))
+    assert ood_score("max_cosine", shared, 10.0)[0] == np.float32(0.3)
+    assert ood_score("msp", shared, 10.0)[0] == pytest.approx(1 / (2 + np.exp(-2.0)))
     with pytest.raises(ValueError, match="'energy'"):
         ood_score("energy", cosines, 10.0)

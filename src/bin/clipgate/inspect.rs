@@ -71,6 +71,13 @@ fn describe(bundle: &Bundle, bank: &LabelBank, calibration: &Calibration) -> Str
         ("own labels", own_labels),
         ("labels", format!("{}: {names}", bank.labels().len())),
         (
+            "negatives",
+            format!(
+                "{} texts share the probability and never win",
+                bank.negatives().len()
+            ),
+        ),
+        (
             "calibration",
             format!(
                 "temperature {:.3}, fitted on {} images; thresholds on {} others ({})",
