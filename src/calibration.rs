@@ -128,7 +128,7 @@ impl Calibration {
     /// Reads `calibration.json`.
     ///
     /// # Errors
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) if the text is no calibration, is of a newer
+    /// [`ErrorKind::Policy`] if the text is no calibration, is of a newer
     /// schema, requires what this reader does not know, or holds a number out of its range.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         if json.len() > MAX_CALIBRATION_BYTES {

@@ -94,7 +94,7 @@ impl Manifest {
     /// Parses and checks a manifest.
     ///
     /// # Errors
-    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) naming the broken rule.
+    /// [`ErrorKind::Bundle`] naming the broken rule.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         schema::check(json, "bundle", BUNDLE_SCHEMA, ErrorKind::Bundle)?;
         let manifest: Self = serde_json::from_slice(json)
