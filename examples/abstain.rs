@@ -2,6 +2,9 @@
 //!
 //! ```text
 //! $ cargo run --release --example abstain
+//! a covered lens   ask someone to clean the lens
+//! stripes          look again with the next frame
+//! a checkerboard   look again with the next frame
 //! ```
 
 use std::error::Error;

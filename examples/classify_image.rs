@@ -1,7 +1,9 @@
 //! Classifies image files with the embedded model.
 //!
 //! ```text
-//! $ cargo run --release --example classify_image -- examples/photos/chelsea.jpg examples/photos/gravel.jpg
+//! $ cargo run --release --example classify_image -- examples/photos/coffee.jpg examples/photos/gravel.jpg
+//! examples/photos/coffee.jpg: espresso, confidence 0.98
+//! examples/photos/gravel.jpg: not sure, this looks like none of the labels
 //! ```
 
 use std::error::Error;
