@@ -1,7 +1,7 @@
 //! The two inner loops of the resampler: weighted sums along rows and along columns.
 //!
-//! The plain loops are the definition; on x86-64 with AVX2, found at run time, the same sums are
-//! computed with vector instructions and are equal to the bit.
+//! The plain loops are the definition; on x86-64 with AVX2, found at run time (and AVX-VNNI, where the CPU has it),
+//! the same sums are computed with vector instructions and are equal to the bit.
 
 use super::resize::PRECISION_BITS;
 
@@ -135,7 +135,10 @@ mod avx2 {
 
     /// Four weights as `high << LOW_BITS | low`, laid out for multiply-add of pixel pairs:
     /// weights 0 and 1 for each channel in the low half, 2 and 3 in the high half.
+    ///
+    /// Aligned to a cache line: a group that straddles two slows the whole loop by half.
     #[derive(Clone, Copy, Debug)]
+    #[repr(C, align(64))]
     pub(super) struct SplitGroup {
         high: [i16; 16],
         low: [i16; 16],
@@ -156,6 +159,21 @@ mod avx2 {
     }
 
     /// As `rows_plain`; [`is_available`] must hold.
+    #[cfg(test)]
+    pub(super) fn rows_without_vnni(
+        block: &[u8],
+        row_bytes: usize,
+        filter: &Filter,
+        out: &mut [u8],
+        stride: usize,
+    ) {
+        #[expect(unsafe_code, reason = "the tests asked the CPU whether it has AVX2")]
+        unsafe {
+            rows_avx2(block, row_bytes, filter, out, stride);
+        }
+    }
+
+    /// As `rows_plain`; [`is_available`] must hold.
     pub(super) fn rows(
         block: &[u8],
         row_bytes: usize,
@@ -163,9 +181,15 @@ mod avx2 {
         out: &mut [u8],
         stride: usize,
     ) {
-        #[expect(unsafe_code, reason = "the callers asked the CPU whether it has AVX2")]
+        #[expect(
+            unsafe_code,
+            reason = "the CPU was asked: for AVX2 by the callers, for VNNI here"
+        )]
         unsafe {
-            rows_avx2(block, row_bytes, filter, out, stride);
+            match is_x86_feature_detected!("avxvnni") {
+                true => rows_vnni(block, row_bytes, filter, out, stride),
+                false => rows_avx2(block, row_bytes, filter, out, stride),
+            }
         }
     }
 
@@ -183,58 +207,82 @@ mod avx2 {
     }
 
     /// Four pixels of a row at a time: each 16-byte load is spread to 16-bit pairs of one channel
-    /// of neighbouring pixels, `madd` multiplies and adds a pair. Partial sums may wrap: the whole
-    /// fits 32 bits, and addition modulo 2^32 does not care about the order.
-    #[target_feature(enable = "avx2")]
-    fn rows_avx2(block: &[u8], row_bytes: usize, filter: &Filter, out: &mut [u8], stride: usize) {
-        let spread = _mm256_setr_epi8(
-            0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, //
-            6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
-        );
-        let half = _mm_set1_epi32(HALF);
-        for (x, window) in filter.windows.iter().enumerate() {
-            let groups = window.length.div_ceil(GROUP);
-            let first = window.weights / GROUP;
-            let weights = &filter.split[first..first + groups];
-            let bytes = groups * GROUP * 3 + 4;
-            let pixels: [&[u8]; BLOCK_ROWS] = std::array::from_fn(|row| {
-                let at = row * row_bytes + window.start * 3;
-                &block[at..at + bytes]
-            });
-            let mut high = [_mm256_setzero_si256(); BLOCK_ROWS];
-            let mut low = [_mm256_setzero_si256(); BLOCK_ROWS];
-            for (group, weight) in weights.iter().enumerate() {
-                let high_weight: __m256i = bytemuck::must_cast(weight.high);
-                let low_weight: __m256i = bytemuck::must_cast(weight.low);
-                for row in 0..BLOCK_ROWS {
-                    let Some(four) = pixels[row][group * GROUP * 3..].first_chunk::<16>() else {
-                        break;
+    /// of neighbouring pixels; a pair is multiplied and added to the sums. Partial sums may wrap: the
+    /// whole fits 32 bits, and addition modulo 2^32 does not care about the order.
+    macro_rules! rows_loop {
+        ($name:ident, $features:literal, $accumulate:expr) => {
+            #[target_feature(enable = $features)]
+            fn $name(
+                block: &[u8],
+                row_bytes: usize,
+                filter: &Filter,
+                out: &mut [u8],
+                stride: usize,
+            ) {
+                let spread = _mm256_setr_epi8(
+                    0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, //
+                    6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
+                );
+                // The rounding half enters each channel once, through the low half of the register.
+                let half = _mm256_setr_epi32(HALF, HALF, HALF, 0, 0, 0, 0, 0);
+                for (x, window) in filter.windows.iter().enumerate() {
+                    let groups = window.length.div_ceil(GROUP);
+                    let first = window.weights / GROUP;
+                    let weights = &filter.split[first..first + groups];
+                    let bytes = groups * GROUP * 3 + 4;
+                    // A plain loop: a call of `array::from_fn` is not inlined across target features.
+                    let mut pixels = [&block[..0]; BLOCK_ROWS];
+                    for (row, pixels) in pixels.iter_mut().enumerate() {
+                        let at = row * row_bytes + window.start * 3;
+                        *pixels = &block[at..at + bytes];
+                    }
+                    let mut high = [_mm256_setzero_si256(); BLOCK_ROWS];
+                    let mut low = [half; BLOCK_ROWS];
+                    for (group, weight) in weights.iter().enumerate() {
+                        let high_weight: __m256i = bytemuck::must_cast(weight.high);
+                        let low_weight: __m256i = bytemuck::must_cast(weight.low);
+                        for row in 0..BLOCK_ROWS {
+                            let Some(four) = pixels[row][group * GROUP * 3..].first_chunk::<16>()
+                            else {
+                                break;
+                            };
+                            let four = _mm256_broadcastsi128_si256(bytemuck::must_cast(*four));
+                            let pairs = _mm256_shuffle_epi8(four, spread);
+                            high[row] = $accumulate(high[row], pairs, high_weight);
+                            low[row] = $accumulate(low[row], pairs, low_weight);
+                        }
+                    }
+                    // Both halves of two rows at a time: [a.0 + a.1 | b.0 + b.1].
+                    let join = |a, b| {
+                        let lows = _mm256_permute2x128_si256::<0x20>(a, b);
+                        _mm256_add_epi32(lows, _mm256_permute2x128_si256::<0x31>(a, b))
                     };
-                    let four = _mm256_broadcastsi128_si256(bytemuck::must_cast(*four));
-                    let pairs = _mm256_shuffle_epi8(four, spread);
-                    high[row] = _mm256_add_epi32(high[row], _mm256_madd_epi16(pairs, high_weight));
-                    low[row] = _mm256_add_epi32(low[row], _mm256_madd_epi16(pairs, low_weight));
+                    let pair = |a: usize, b: usize| {
+                        let whole = _mm256_slli_epi32::<LOW_BITS>(join(high[a], high[b]));
+                        let sum = _mm256_add_epi32(whole, join(low[a], low[b]));
+                        _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(sum)
+                    };
+                    // Saturating packs give 0..=255; in each 128-bit half lie rows 0 and 2, or 1 and 3.
+                    let packed = _mm256_packs_epi32(pair(0, 1), pair(2, 3));
+                    let packed = _mm256_packus_epi16(packed, packed);
+                    let packed: [[u8; 4]; 8] = bytemuck::must_cast(packed);
+                    let at = x * 3;
+                    for (row, pixel) in [packed[0], packed[4], packed[1], packed[5]]
+                        .iter()
+                        .enumerate()
+                    {
+                        out[row * stride + at..row * stride + at + 3].copy_from_slice(&pixel[..3]);
+                    }
                 }
             }
-            let sums: [__m128i; BLOCK_ROWS] = std::array::from_fn(|row| {
-                let sum = _mm256_add_epi32(_mm256_slli_epi32::<LOW_BITS>(high[row]), low[row]);
-                let sum = _mm_add_epi32(
-                    _mm256_castsi256_si128(sum),
-                    _mm256_extracti128_si256::<1>(sum),
-                );
-                _mm_srai_epi32::<{ PRECISION_BITS as i32 }>(_mm_add_epi32(sum, half))
-            });
-            let packed = _mm_packus_epi16(
-                _mm_packs_epi32(sums[0], sums[1]),
-                _mm_packs_epi32(sums[2], sums[3]),
-            );
-            let packed: [[u8; 4]; BLOCK_ROWS] = bytemuck::must_cast(packed);
-            for (row, pixel) in packed.iter().enumerate() {
-                let at = row * stride + x * 3;
-                out[at..at + 3].copy_from_slice(&pixel[..3]);
-            }
-        }
+        };
     }
+
+    rows_loop!(rows_avx2, "avx2", |sum, pairs, weight| _mm256_add_epi32(
+        sum,
+        _mm256_madd_epi16(pairs, weight)
+    ));
+    rows_loop!(rows_vnni, "avx2,avxvnni", _mm256_dpwssd_avx_epi32);
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
@@ -278,6 +326,9 @@ mod tests {
             rows_plain(&block, row_bytes, &filter, &mut plain, stride);
             avx2::rows(&block, row_bytes, &filter, &mut vector, stride);
             assert_eq!(plain, vector, "rows, {length} weights");
+            vector.fill(0);
+            avx2::rows_without_vnni(&block, row_bytes, &filter, &mut vector, stride);
+            assert_eq!(plain, vector, "rows without VNNI, {length} weights");
 
             let source: Vec<u8> = (0..stride * (40 + length))
                 .map(|_| random() as u8)
