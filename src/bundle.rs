@@ -9,7 +9,7 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use crate::bank::{LabelBank, SharedBytes};
-use crate::calibration::{Calibration, PreprocessingMode};
+use crate::calibration::Calibration;
 use crate::digest::Digest;
 use crate::embedding::Embedding;
 use crate::error::{Error, ErrorKind, Result};
@@ -203,17 +203,12 @@ impl Bundle {
     /// As [`read`](Self::read), or if the file is no bank of this model's dimension.
     pub fn label_bank(&self) -> Result<LabelBank> {
         let name = &self.manifest.labels.file;
-        let bank = LabelBank::from_safetensors(self.read(name)?)
-            .map_err(|error| self.blame(error, name))?;
-        if bank.dimension() != self.manifest.embedding_dim {
-            return Err(Error::bundle(format!(
-                "embeddings of {} values, but the manifest says {}",
-                bank.dimension(),
-                self.manifest.embedding_dim
-            ))
-            .at(self.path(name)));
-        }
-        Ok(bank)
+        LabelBank::from_safetensors(self.read(name)?)
+            .and_then(|bank| {
+                bank.check_dimension(self.manifest.embedding_dim)
+                    .map(|()| bank)
+            })
+            .map_err(|error| self.blame(error, name))
     }
 
     /// The calibration of the default label bank.
@@ -269,15 +264,7 @@ impl Bundle {
     /// # Errors
     /// As [`selftest`](Self::selftest).
     pub fn executed_graph(&self) -> Result<ExecutedGraph> {
-        let listed = self.manifest.files.get(&self.manifest.image_encoder.file);
-        let graph = listed.map(|file| file.sha256).ok_or_else(|| {
-            Error::bundle("the manifest lists no image encoder").at(self.location())
-        })?;
-        Ok(ExecutedGraph {
-            graph,
-            preprocessing: PreprocessingMode::Exact,
-            selftest: self.selftest()?.digest,
-        })
+        self.manifest.executed_graph(&self.selftest()?)
     }
 
     /// Whatever is wrong inside a bundle's file is the bundle's fault.

@@ -234,7 +234,7 @@ impl ClassifierOptions {
             None => bundle.calibration()?,
         };
         let scorer = Scorer::new(bundle.manifest().logit_scale, calibration.temperature())?;
-        let gate = Gate::new(calibration, &bundle.executed_graph()?, &bank)?;
+        let gate = Gate::new(calibration, encoder.executed(), &bank)?;
         Ok(Classifier {
             encoder,
             bank,

@@ -6,6 +6,7 @@ use crate::bundle::{Bundle, Manifest, SelfTest};
 use crate::embedding::Embedding;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
+use crate::gate::ExecutedGraph;
 use crate::label::{Label, check_labels};
 use crate::preprocess::{FrameQuality, Preprocessor};
 use crate::runtime::Runtime;
@@ -28,6 +29,7 @@ pub struct ImageEncoder {
     preprocessor: Preprocessor,
     backend: Box<dyn Backend>,
     embedding: Embedding,
+    executed: ExecutedGraph,
 }
 
 impl ImageEncoder {
@@ -64,6 +66,7 @@ impl ImageEncoder {
             preprocessor: Preprocessor::new(manifest.preprocessing)?,
             backend,
             embedding: Embedding::with_dimension(manifest.embedding_dim),
+            executed: manifest.executed_graph(selftest)?,
         };
         encoder.test(selftest)?;
         Ok(encoder)
@@ -95,6 +98,11 @@ impl ImageEncoder {
     pub fn encode(&mut self, frame: &Frame<'_>) -> Result<&Embedding> {
         self.prepare(frame)?;
         self.run()
+    }
+
+    /// What runs here: a calibration must have been fitted on it.
+    pub fn executed(&self) -> &ExecutedGraph {
+        &self.executed
     }
 
     fn test(&mut self, selftest: &SelfTest) -> Result<()> {

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::SelfTest;
 use crate::bank::MAX_DIMENSION;
+use crate::calibration::PreprocessingMode;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gate::ExecutedGraph;
 use crate::preprocess::Preprocessing;
 use crate::schema;
 use crate::score::Scorer;
@@ -147,6 +150,18 @@ impl Manifest {
             Err(Error::bundle(format!(
                 "`files` does not list {name}, the `{role}`"
             )))
+        })
+    }
+
+    /// What a calibration of this bundle's image encoder must be bound to.
+    pub(crate) fn executed_graph(&self, selftest: &SelfTest) -> Result<ExecutedGraph> {
+        let listed = self.files.get(&self.image_encoder.file);
+        Ok(ExecutedGraph {
+            graph: listed
+                .map(|file| file.sha256)
+                .ok_or_else(|| Error::bundle("the manifest lists no image encoder"))?,
+            preprocessing: PreprocessingMode::Exact,
+            selftest: selftest.digest,
         })
     }
 

@@ -13,6 +13,7 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
     let preprocessing = bundle.manifest().preprocessing;
     let size = preprocessing.size as usize;
     let mut preprocessor = Preprocessor::new(preprocessing)?;
+    let mut pixel_values = vec![0.0; preprocessing.pixel_values_len()];
     let (mut values, mut paths) = (Vec::new(), Vec::new());
     let json = format == Format::Json;
     let progress = report::progress(args.images.len(), "preprocessing");
@@ -22,7 +23,6 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
         format,
         &progress,
         |path, frame| {
-            let mut pixel_values = vec![0.0; 3 * size * size];
             let quality = preprocessor.run(frame, &mut pixel_values)?;
             values.extend_from_slice(&pixel_values);
             paths.push(path.display().to_string());
