@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::png::huge_png;
+
 pub(crate) const PHOTO: &str = "examples/photos/chelsea.jpg";
 pub(crate) const COVERED: &str = "examples/photos/covered_lens.jpg";
 
@@ -339,26 +341,4 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(status(&output), 0, "{}", stderr(&output));
     assert!(!stderr(&output).contains("panicked"));
-}
-
-/// A PNG header that claims 100,000 x 100,000 pixels, with a right checksum.
-fn huge_png() -> Vec<u8> {
-    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
-    let mut chunk = b"IHDR".to_vec();
-    chunk.extend(100_000u32.to_be_bytes());
-    chunk.extend(100_000u32.to_be_bytes());
-    chunk.extend([8, 2, 0, 0, 0]);
-    bytes.extend(13u32.to_be_bytes());
-    bytes.extend(&chunk);
-    bytes.extend(crc32(&chunk).to_be_bytes());
-    bytes
-}
-
-/// CRC-32 as PNG's annex D defines it.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))
-        })
-    })
 }

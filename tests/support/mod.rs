@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clipgate::Runtime;
 
 pub(crate) mod bundles;
+pub(crate) mod png;
 pub(crate) mod scores;
 
 #[path = "../../src/bin/clipgate/runtime_search.rs"]
