@@ -1,27 +1,49 @@
-"""Augmentation of uint8 batches: crops, flips, colour, blur and mixing, all drawn from one generator."""
+"""Augmentation of uint8 batches: crops, flips, colour, blur, JPEG and mixing, all drawn from one generator."""
 
+import io
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-CROP_AREA = (0.3, 1.0)
-ASPECT = (0.8, 1.25)
 COLOUR = 0.35
 GREY_SHARE = 0.05
 BLUR_SHARE = 0.3
-MIX_SHARE = 0.5
+JPEG_QUALITY = (50, 96)
 
 
-def augment(pixels: Tensor, size: int, draw: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class Views:
+    """How far a view may stray from its image: ranges of a uniform draw, and shares in 0..1.
+
+    `area` is the crop's share of the image; above 1 the image shrinks inside its own reflection, which also
+    removes the 64-pixel JPEG's artefacts, as a full-size photo scaled down has none.
+    """
+
+    area: tuple[float, float]
+    aspect: tuple[float, float]
+    jpeg_share: float
+    mix_share: float
+
+
+# The first look at the images, and the later ones: by then the easy views are learnt.
+NEAR = Views(area=(0.3, 1.0), aspect=(0.8, 1.25), jpeg_share=0.0, mix_share=0.5)
+FAR = Views(area=(0.25, 1.7), aspect=(0.7, 1.43), jpeg_share=0.2, mix_share=0.5)
+
+
+def augment(pixels: Tensor, size: int, views: Views, draw: torch.Generator) -> Tensor:
     """uint8 [N, 3, H, W] to float [N, 3, size, size] in 0..1, a different view of every image."""
-    x = _crop(pixels.float() / 255, size, draw)
+    x = _crop(pixels.float() / 255, size, views, draw)
     x = _blur(x, draw)
-    return _colour(x, draw)
+    return _jpeg(_colour(x, draw), views.jpeg_share, draw)
 
 
-def mix(x: Tensor, targets: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """CutMix (Yun et al. 2019, arXiv 1905.04899) on half of the batches; targets [N, K] are mixed alike."""
-    if torch.rand((), generator=draw) >= MIX_SHARE:
+def mix(x: Tensor, targets: Tensor, share: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """CutMix (Yun et al. 2019, arXiv 1905.04899) on a share of the batches; targets [N, K] are mixed alike."""
+    if torch.rand((), generator=draw) >= share:
         return x, targets
     n, _, height, width = x.shape
     kept = torch.rand((), generator=draw).item()
@@ -42,12 +64,13 @@ def _uniform(n: int, low: float, high: float, draw: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(n, generator=draw)
 
 
-def _crop(x: Tensor, size: int, draw: torch.Generator) -> Tensor:
+def _crop(x: Tensor, size: int, views: Views, draw: torch.Generator) -> Tensor:
     n = len(x)
-    area = _uniform(n, *CROP_AREA, draw)
-    aspect = _uniform(n, *ASPECT, draw)
-    width = (area * aspect).sqrt().clamp(max=1)
-    height = (area / aspect).sqrt().clamp(max=1)
+    area = _uniform(n, *views.area, draw)
+    aspect = _uniform(n, *views.aspect, draw)
+    longest = max(1.0, views.area[1]) ** 0.5
+    width = (area * aspect).sqrt().clamp(max=longest)
+    height = (area / aspect).sqrt().clamp(max=longest)
     flip = (torch.rand(n, generator=draw) < 0.5).float() * 2 - 1
     transform = torch.zeros(n, 2, 3)
     transform[:, 0, 0] = width * flip
@@ -83,3 +106,17 @@ def _colour(x: Tensor, draw: torch.Generator) -> Tensor:
     x = grey + (x - grey) * saturation
     x = x + 0.05 * torch.randn(n, 3, 1, 1, generator=draw)
     return x.clamp(0, 1)
+
+
+def _jpeg(x: Tensor, share: float, draw: torch.Generator) -> Tensor:
+    """A share of the views through a JPEG encoder, as a camera's own."""
+    if share == 0:
+        return x
+    chosen = (torch.rand(len(x), generator=draw) < share).nonzero().flatten()
+    qualities = torch.randint(*JPEG_QUALITY, (len(chosen),), generator=draw)
+    for row, quality in zip(chosen.tolist(), qualities.tolist(), strict=True):
+        pixels = (x[row] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "jpeg", quality=quality)
+        x[row] = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1).float() / 255
+    return x

@@ -3,7 +3,7 @@
     python -m clipgate_export.train --data ../shared/data --splits models/pocket/splits.json -o build/pocket
 
 Every epoch ends in a checkpoint, so that an interrupted run goes on where it stopped; the same seed and
-thread count draw the same batches either way.
+thread count draw the same batches either way. A finished run goes on too, with `--cycles` made longer.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import json
 import math
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from .augment import augment, mix
+from .augment import FAR, NEAR, Views, augment, mix
 from .data import Images, Splits, read_text_embeddings, read_tiny_imagenet
 from .files import write_bytes, write_whole
 from .tower import ImageTower
@@ -28,10 +29,15 @@ from .tower import ImageTower
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 BATCH = 256
-PEAK_RATE = 2e-3
+# Epochs from one warm restart to the next (SGDR: Loshchilov and Hutter, arXiv 1608.03983).
+CYCLES = (16, 18)
+# A restart at the full rate would first unlearn much of the cycle before.
+PEAK_RATE, RESTART_RATE = 2e-3, 1e-3
 WEIGHT_DECAY = 0.05
 WARMUP_EPOCHS = 1
+# A cycle starts on smaller views, which cost half; the later ones end on whole images, as users' are.
 SMALL_SIZE, SMALL_SHARE = 48, 0.4
+UNMIXED_SHARE = 0.2
 LABEL_SMOOTHING = 0.05
 EMA_DECAY = 0.998
 # CLIP's text embeddings lie close together (mean cosine 0.70 over the trained classes), so the scale
@@ -48,7 +54,7 @@ class Diverged(RuntimeError):
 class Trainer:
     """The state of one run; everything that a checkpoint holds."""
 
-    def __init__(self, text: Tensor, epochs: int) -> None:
+    def __init__(self, text: Tensor, cycles: tuple[int, ...]) -> None:
         torch.manual_seed(SEED)
         self.tower = ImageTower().to(memory_format=torch.channels_last)
         self.average = ImageTower().to(memory_format=torch.channels_last)
@@ -60,9 +66,31 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}], lr=PEAK_RATE
         )
-        self.epochs = epochs
+        self.cycles = cycles
         self.epoch = 0
         self.steps = 0
+
+    @property
+    def epochs(self) -> int:
+        return sum(self.cycles)
+
+    def place(self) -> tuple[int, int]:
+        """The cycle of the current epoch and the epochs before that cycle."""
+        before = 0
+        for cycle, length in enumerate(self.cycles):
+            if self.epoch < before + length:
+                return cycle, before
+            before += length
+        raise ValueError(f"epoch {self.epoch} is past the {self.epochs} of the run")
+
+    def views(self) -> tuple[Views, int | None]:
+        """What the current epoch's images look like, and their size where it is not their own."""
+        cycle, before = self.place()
+        share = (self.epoch - before) / self.cycles[cycle]
+        views = NEAR if cycle == 0 else FAR
+        if cycle > 0 and share >= 1 - UNMIXED_SHARE:
+            views = replace(views, mix_share=0.0)
+        return views, SMALL_SIZE if share < SMALL_SHARE else None
 
     @property
     def scale(self) -> Tensor:
@@ -72,16 +100,17 @@ class Trainer:
         """One pass over `order`; returns the mean loss."""
         draw = torch.Generator().manual_seed(SEED + 1000 + self.epoch)
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
-        size = SMALL_SIZE if self.epoch < SMALL_SHARE * self.epochs else pixels.shape[-1]
+        views, size = self.views()
+        cycle, before = self.place()
         batches = order[: len(order) // BATCH * BATCH].view(-1, BATCH)
         losses = []
         self.tower.train()
         progress = tqdm(batches, desc=f"epoch {self.epoch + 1}/{self.epochs}", disable=not sys.stderr.isatty())
         for step, batch in enumerate(progress):
-            self._set_rate(self.epoch + step / len(batches))
-            x = augment(pixels[batch], size, draw)
+            self._set_rate(cycle, self.epoch - before + step / len(batches))
+            x = augment(pixels[batch], size or pixels.shape[-1], views, draw)
             targets = F.one_hot(classes[batch], len(self.text)).float()
-            x, targets = mix(x, targets, draw)
+            x, targets = mix(x, targets, views.mix_share, draw)
             x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16):
                 embeds = self.tower(x)
@@ -99,14 +128,15 @@ class Trainer:
         self.epoch += 1
         return float(np.mean(losses))
 
-    def _set_rate(self, epoch: float) -> None:
-        """Linear warm-up, then a cosine to zero (Loshchilov and Hutter, arXiv 1608.03983)."""
-        if epoch < WARMUP_EPOCHS:
-            share = epoch / WARMUP_EPOCHS
+    def _set_rate(self, cycle: int, epoch: float) -> None:
+        """A linear warm-up in the first cycle, then a cosine to zero in each (SGDR's eq. 5); `epoch` of the cycle."""
+        warmup, peak = (WARMUP_EPOCHS, PEAK_RATE) if cycle == 0 else (0, RESTART_RATE)
+        if epoch < warmup:
+            share = epoch / warmup
         else:
-            share = 0.5 * (1 + math.cos(math.pi * (epoch - WARMUP_EPOCHS) / (self.epochs - WARMUP_EPOCHS)))
+            share = 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (self.cycles[cycle] - warmup)))
         for group in self.optimizer.param_groups:
-            group["lr"] = PEAK_RATE * share
+            group["lr"] = peak * share
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -126,15 +156,20 @@ class Trainer:
             "log_scale": self.log_scale.detach(),
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
-            "epochs": self.epochs,
+            "cycles": list(self.cycles),
             "steps": self.steps,
         }
         write_whole(path, lambda file: torch.save(state, file))
 
     def load(self, path: Path) -> None:
         state = torch.load(path, weights_only=True)
-        if state["epochs"] != self.epochs:
-            raise SystemExit(f"{path} is of a run of {state['epochs']} epochs: pass --epochs {state['epochs']}")
+        started = cycles_started(tuple(state["cycles"]), state["epoch"])
+        if self.cycles[: len(started)] != started:
+            asked, wanted = (",".join(map(str, cycles)) for cycles in (self.cycles, started))
+            raise SystemExit(
+                f"{path} is of a run in cycles of {wanted} epochs, not {asked}: pass --cycles {wanted}, "
+                f"longer if you like, or delete it to start anew"
+            )
         self.tower.load_state_dict(state["tower"])
         self.average.load_state_dict(state["average"])
         with torch.no_grad():
@@ -142,6 +177,19 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
         self.steps = state["steps"]
+
+
+def cycles_started(cycles: tuple[int, ...], epoch: int) -> tuple[int, ...]:
+    """Those that a run has begun after `epoch` epochs: the ones that it can no longer change."""
+    return tuple(length for place, length in enumerate(cycles) if sum(cycles[:place]) < epoch)
+
+
+def cycle_lengths(text: str) -> tuple[int, ...]:
+    """`--cycles`: "16,20" is two cycles."""
+    lengths = tuple(int(length) for length in text.split(","))
+    if any(length <= WARMUP_EPOCHS for length in lengths):
+        raise ValueError(f"a cycle needs more than {WARMUP_EPOCHS} epoch")
+    return lengths
 
 
 def epoch_order(labelled: Tensor, others: Tensor, epoch: int) -> Tensor:
@@ -175,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--splits", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--cycles", type=cycle_lengths, default=CYCLES, help="epochs of each cycle, as in 16,20")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoint, log and weights")
     arguments = parser.parse_args()
 
@@ -197,7 +245,7 @@ def main() -> None:
     watched_pixels = to_pixels(images, watched)
     watched_classes = torch.tensor([splits.label_wnids.index(images.wnids[i]) for i in watched])
 
-    trainer = Trainer(text, arguments.epochs)
+    trainer = Trainer(text, arguments.cycles)
     checkpoint = arguments.output / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)

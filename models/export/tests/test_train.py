@@ -26,13 +26,13 @@ def run(trainer: train.Trainer, pixels: torch.Tensor, classes: torch.Tensor, epo
 
 def test_a_resumed_run_ends_in_the_same_weights(world: tuple, tmp_path: Path) -> None:
     pixels, classes, text = world
-    whole = train.Trainer(text, 3)
+    whole = train.Trainer(text, (3,))
     run(whole, pixels, classes, 3)
 
-    first = train.Trainer(text, 3)
+    first = train.Trainer(text, (3,))
     run(first, pixels, classes, 1)
     first.save(tmp_path / "checkpoint.pt")
-    second = train.Trainer(text, 3)
+    second = train.Trainer(text, (3,))
     second.load(tmp_path / "checkpoint.pt")
     run(second, pixels, classes, 2)
 
@@ -41,15 +41,51 @@ def test_a_resumed_run_ends_in_the_same_weights(world: tuple, tmp_path: Path) ->
     assert torch.equal(whole.scale, second.scale)
 
 
-def test_a_checkpoint_of_another_length_is_refused(world: tuple, tmp_path: Path) -> None:
-    train.Trainer(world[2], 3).save(tmp_path / "checkpoint.pt")
-    with pytest.raises(SystemExit, match="3 epochs"):
-        train.Trainer(world[2], 4).load(tmp_path / "checkpoint.pt")
+def test_a_checkpoint_of_another_schedule_is_refused(world: tuple, tmp_path: Path) -> None:
+    pixels, classes, text = world
+    begun = train.Trainer(text, (3,))
+    run(begun, pixels, classes, 1)
+    begun.save(tmp_path / "checkpoint.pt")
+    with pytest.raises(SystemExit, match="cycles of 3 epochs, not 4,2: pass --cycles 3"):
+        train.Trainer(text, (4, 2)).load(tmp_path / "checkpoint.pt")
+
+
+def test_a_finished_run_goes_on_with_another_cycle(world: tuple, tmp_path: Path) -> None:
+    pixels, classes, text = world
+    whole = train.Trainer(text, (2, 2))
+    run(whole, pixels, classes, 4)
+
+    first = train.Trainer(text, (2,))
+    run(first, pixels, classes, 2)
+    first.save(tmp_path / "checkpoint.pt")
+    longer = train.Trainer(text, (2, 2))
+    longer.load(tmp_path / "checkpoint.pt")
+    assert longer.place() == (1, 2)
+    run(longer, pixels, classes, 2)
+
+    assert torch.equal(whole.tower.projection.weight, longer.tower.projection.weight)
+
+
+def test_views_grow_and_go_further_from_cycle_to_cycle(world: tuple) -> None:
+    trainer = train.Trainer(world[2], (10, 10))
+    seen = []
+    for trainer.epoch in range(20):
+        seen.append(trainer.views())
+    assert [size for _, size in seen[:10]] == [train.SMALL_SIZE] * 4 + [None] * 6
+    assert {views for views, _ in seen[:10]} == {train.NEAR}
+    assert [views.mix_share for views, _ in seen[10:]] == [train.FAR.mix_share] * 8 + [0.0] * 2
+
+
+def test_views_are_pixels_in_range_and_repeat(world: tuple) -> None:
+    first, second = (train.augment(world[0], 64, train.FAR, torch.Generator().manual_seed(5)) for _ in range(2))
+    assert first.shape == (48, 3, 64, 64)
+    assert torch.equal(first, second)
+    assert 0 <= first.min() and first.max() <= 1
 
 
 def test_a_diverged_run_is_an_error(world: tuple) -> None:
     pixels, classes, text = world
-    trainer = train.Trainer(text, 3)
+    trainer = train.Trainer(text, (3,))
     with torch.no_grad():
         trainer.tower.projection.weight[0, 0] = float("nan")
     with pytest.raises(train.Diverged, match="epoch 1, step 1"):
