@@ -28,10 +28,11 @@ class Fitted:
     counts: tuple[int, int]
 
 
-def why_not(labels: int, halves: tuple[list[int], list[int]], logit_bias: float | None) -> str | None:
-    """The reason why no calibration can be fitted, if there is one."""
-    if logit_bias is not None:
-        return "a model with a sigmoid loss has no fitted gate yet"
+def why_not(labels: int, halves: tuple[list[int], list[int]]) -> str | None:
+    """The reason why no calibration can be fitted, if there is one.
+
+    A model of the sigmoid loss is no reason: its bias is the same for every label and cancels in the softmax.
+    """
     if labels < FEWEST_LABELS:
         return f"{labels} labels, at least {FEWEST_LABELS} are needed"
     if min(map(len, halves)) < FEWEST_IN_A_HALF:

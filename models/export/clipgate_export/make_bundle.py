@@ -172,7 +172,7 @@ def add_labels(
     template = model.text_spec.prompt_template if model.text_spec else ""
     bank = build_bank(model, labels, read_templates(arguments.templates, template))
     write_bytes(folder / LABELS, bank.file())
-    reason = why_not(len(labels), halves, model.logit_bias) if images.labels else "the images are not in label folders"
+    reason = why_not(len(labels), halves) if images.labels else "the images are not in label folders"
     if reason:
         say(f"the bundle has a bank but no calibration: {reason}")
         return

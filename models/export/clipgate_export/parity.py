@@ -124,9 +124,8 @@ def main() -> None:
     try:
         found = image_paths(arguments.images)
         files = found[:: max(1, len(found) // arguments.count)][: arguments.count]
-        print(
-            f"| model | image tower, {len(files)} photos | text tower, {len(TEXTS)} texts | s | peak GB |\n|---|---|---|---|---|"
-        )
+        print(f"| model | image tower, {len(files)} photos | text tower, {len(TEXTS)} texts | s | peak GB |")
+        print("|---|---|---|---|---|")
         for name in arguments.names:
             start = time.monotonic()
             parity = check(name, arguments, files)

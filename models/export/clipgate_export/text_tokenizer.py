@@ -119,7 +119,10 @@ def with_canonicalize(tokenizer: Tokenizer, underscore: str = " ") -> Tokenizer:
 
 
 def with_length(tokenizer: Tokenizer, context_length: int, pad_token: str) -> bytes:
-    """tokenizer.json that cuts and pads every text to `context_length`."""
+    """tokenizer.json that cuts and pads every text to `context_length`, if it is of a kind that the runtime follows."""
+    kind = json.loads(tokenizer.to_str())["model"]["type"]
+    if kind != "Unigram" and not is_clip_bpe(tokenizer.to_str().encode()):
+        raise UserError(f"a tokenizer of kind {kind}: the runtime follows CLIP's byte pair encoding and unigram models")
     pad_id = tokenizer.token_to_id(pad_token)
     if pad_id is None:
         raise UserError(f"the tokenizer has no token {pad_token!r} to pad with; give the model's own tokenizer.json")

@@ -49,3 +49,26 @@ def write_pictures(folder: Path, count: int, first_seed: int = 0, hue: int = 0) 
         picture(first_seed + place, hue=hue).save(file)
         files.append(file)
     return files
+
+
+def write_unigram(folder: Path) -> Path:
+    """A small SentencePiece model of T5's and SigLIP's kind: ids 0 <pad>, 1 </s>, 2 <unk>."""
+    import sentencepiece
+
+    words = (
+        "a photo of this is cat dog fox teapot goldfish house tree river small large red green blue at night".split()
+    )
+    lines = [f"this is a photo of a {one} and a {other}" for one in words for other in words]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_prefix=str(folder / "spiece"),
+        model_type="unigram",
+        vocab_size=40,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return folder / "spiece.model"
