@@ -44,7 +44,9 @@ class ImageFolder:
         found = image_paths(path)
         labelled = is_folder_per_label(path, found)
         files, broken = [], []
-        for file in tqdm(found, desc=f"reading {path.name}", unit="image", disable=not progress, leave=False):
+        # On a terminal only: a bar in a log is noise.
+        quiet = None if progress else True
+        for file in tqdm(found, desc=f"reading {path.name}", unit="image", disable=quiet, leave=False):
             try:
                 content = file.read_bytes()
                 decode(content)
