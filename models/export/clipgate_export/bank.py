@@ -65,9 +65,9 @@ class Bank:
         tensors = load(content)
         text = tensors["text_embeds"]
         return cls(
-            [Label(**label) for label in json.loads(metadata["labels"])],
+            cls._labels(metadata["labels"]),
             text,
-            [Label(**label) for label in json.loads(metadata.get("negatives", "[]"))],
+            cls._labels(metadata.get("negatives", "[]")),
             tensors.get("negative_embeds", np.empty((0, text.shape[1]), np.float32)),
         )
 
@@ -87,6 +87,13 @@ class Bank:
             tensors["negative_embeds"] = np.ascontiguousarray(self.negative_embeds, np.float32)
             metadata["negatives"] = self._listed(self.negatives)
         return with_sorted_header(save(tensors, metadata))
+
+    @staticmethod
+    def _labels(listed: str) -> list[Label]:
+        """From the metadata's JSON; wnid and prompts may be absent."""
+        return [
+            Label(label["name"], label.get("wnid") or "", label.get("prompts") or []) for label in json.loads(listed)
+        ]
 
     @staticmethod
     def _listed(labels: Sequence[Label]) -> str:
