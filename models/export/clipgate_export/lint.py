@@ -15,7 +15,8 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from .errors import UserError
 from .islands import float_regions
-from .operator_sets import HTP, HTP_NEWEST_OPSET, XNNPACK_FLOAT, XNNPACK_QUANTISED
+from .onnx_files import NEWEST_OPSET
+from .operator_sets import HTP, XNNPACK_FLOAT, XNNPACK_QUANTISED
 from .wiring import Wiring, is_dequantize, is_quantize, qualified
 
 ERROR, WARNING, NOTE = SEVERITIES = ("error", "warning", "note")
@@ -64,21 +65,12 @@ def lint_model(model: ModelProto) -> list[Finding]:
 
 def opset(wiring: Wiring) -> Iterator[Finding]:
     version = next((o.version for o in wiring.model.opset_import if o.domain in ("", "ai.onnx")), 1)
-    newest = onnx.defs.onnx_opset_version()
-    if version > newest:
+    if version > NEWEST_OPSET:
         yield Finding(
             "opset",
             ERROR,
             f"opset {version}",
-            f"the newest that this ONNX {onnx.__version__} knows is {newest}",
-            f"export with opset {GELU_OPSET}",
-        )
-    elif version > HTP_NEWEST_OPSET:
-        yield Finding(
-            "opset",
-            WARNING,
-            f"opset {version}",
-            f"the QNN provider knows opsets up to {HTP_NEWEST_OPSET}",
+            f"ONNX Runtime 1.28, the oldest that clipgate loads, executes up to {NEWEST_OPSET}",
             f"export with opset {GELU_OPSET}",
         )
     elif version < OLDEST_OPSET:

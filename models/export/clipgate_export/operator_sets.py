@@ -27,9 +27,6 @@ HTP = frozenset(
     """.split()
 )
 
-# The same project's release notes, 2.4.0: the ONNX library inside knows opsets up to this one.
-HTP_NEWEST_OPSET = 26
-
 # microsoft/onnxruntime, docs/execution-providers/Xnnpack-ExecutionProvider.md ("Supported ops") and
 # onnxruntime/core/providers/xnnpack/detail/utils.cc (GetQuantizedOpType): what it takes between
 # DequantizeLinear and QuantizeLinear. Gemm and MatMul are taken in float only.

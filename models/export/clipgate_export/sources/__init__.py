@@ -9,9 +9,7 @@ from ..spec import Model
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_argument_group("source (one of the first three)")
-    source.add_argument(
-        "--open-clip", metavar="NAME", help="a model of open_clip, or its configuration file"
-    )
+    source.add_argument("--open-clip", metavar="NAME", help="a model of open_clip, or its configuration file")
     source.add_argument("--hugging-face", metavar="DIR", type=Path, help="a CLIP or SigLIP model folder")
     source.add_argument("--onnx-image", metavar="FILE", type=Path, help="an fp32 image tower, with --preprocessing")
     weights = source.add_mutually_exclusive_group()
