@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
-from tokenizers import Tokenizer
 
 from .bank import Bank, Label
 from .errors import UserError
@@ -21,6 +20,7 @@ from .judging import Readout
 from .onnx_files import check_external_data, one_line
 from .preprocess import MEAN, STD
 from .spec import Preprocessing
+from .text_tokenizer import TextTokenizer
 
 # CLIP's logit scale is clamped to it in training, and every released CLIP ends there (arXiv 2103.00020, 2.5).
 USUAL_LOGIT_SCALE = 100.0
@@ -36,9 +36,8 @@ class TextEncoder:
 
     def embed(self, names: Sequence[str]) -> np.ndarray:
         """Unit embeddings f32 [N, D]."""
-        tokenizer = Tokenizer.from_file(str(self.tokenizer))
-        texts = [self.prompt_template.format(name.replace("_", " ")) for name in names]
-        return Graph(self.graph)(np.array([encoding.ids for encoding in tokenizer.encode_batch(texts)], np.int64))
+        texts = [self.prompt_template.replace("{}", name.replace("_", " ")) for name in names]
+        return load_graph(self.graph)(TextTokenizer(self.tokenizer.read_bytes())(texts))
 
 
 @dataclass(frozen=True)
