@@ -1,8 +1,11 @@
 """How much of each layer's signal the int8 graph keeps, in decibels.
 
 For a tensor x of the fp32 graph and its dequantised counterpart y, over all values of all inputs:
-10 log10(sum x^2 / sum (x - y)^2), the ratio of `onnxruntime.quantization.qdq_loss_debug`, but streamed: two
-sums a tensor are kept, never the activations.
+10 log10(sum x^2 / sum (x - y)^2), the ratio of `onnxruntime.quantization.qdq_loss_debug`, but streamed: sums
+for each channel (last axis) are kept, never the activations.
+
+SmoothQuant divides a LayerNorm's channels and multiplies the weights behind it. Such a tensor is meant to differ:
+where a gain for each channel, fitted by least squares, takes most of the noise away, the ratio is the one after it.
 """
 
 import tempfile
@@ -19,6 +22,10 @@ from onnxruntime.quantization.quant_utils import QUANT_INPUT_SUFFIX
 from .wiring import Wiring, is_dequantize, is_quantize
 
 EXACT_DB = 200.0
+# A tensor counts as rescaled if its gains win this much, and leave a signal this clear.
+RESCALED_WINS_DB, RESCALED_CLEAR_DB = 6.0, 10.0
+# Fewer values a channel would be met by a gain without being rescaled.
+FEWEST_FOR_GAINS = 4
 # Their outputs are their inputs' values in other places.
 MOVERS = ("Constant", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 WATCHED = "clipgate_snr/"
@@ -26,12 +33,16 @@ WATCHED = "clipgate_snr/"
 
 @dataclass(frozen=True)
 class LayerSnr:
-    """A tensor's ratio in dB, `EXACT_DB` at most; `bits` is 32 where the int8 graph keeps it in float."""
+    """A tensor's ratio in dB, `EXACT_DB` at most; `bits` is 32 where the int8 graph keeps it in float.
+
+    `rescaled`: the int8 graph has its channels at other scales, which the ratio does not count as noise.
+    """
 
     tensor: str
     operator: str
     bits: int
     db: float
+    rescaled: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,23 +83,44 @@ def measure(
         int8_session = _session(quantised, Path(folder) / "int8.onnx")
         del quantised
     fp32_input, int8_input = (session.get_inputs()[0].name for session in (fp32_session, int8_session))
-    signal, noise, count = np.zeros(len(pairs)), np.zeros(len(pairs)), 0
+    sums, count = [_Sums() for _ in pairs], 0
     for row in inputs:
         wanted = fp32_session.run(names, {fp32_input: row})
         found = int8_session.run(watched, {int8_input: row})
         for place, (x, y) in enumerate(zip(wanted, found, strict=True)):
-            x = x.astype(np.float64)
             if x.shape != y.shape:
                 raise ValueError(f"{names[place]} is {x.shape} in {fp32} and {y.shape} in {int8}")
-            signal[place] += np.square(x).sum()
-            noise[place] += np.square(x - y).sum()
+            sums[place].add(x, y)
         count += 1
         progress()
     layers = [
-        LayerSnr(pair.tensor, pair.operator, pair.bits, _decibels(signal[place], noise[place]))
-        for place, pair in enumerate(pairs)
+        LayerSnr(pair.tensor, pair.operator, pair.bits, *own.ratio()) for pair, own in zip(pairs, sums, strict=True)
     ]
     return Layers(layers, unmatched, count)
+
+
+class _Sums:
+    """Of x x, x y, y y and (x - y) (x - y) over all values of a channel, f64 [4, channels]."""
+
+    def __init__(self) -> None:
+        self.sums: np.ndarray | float = 0.0
+        self.count = 0
+
+    def add(self, x: np.ndarray, y: np.ndarray) -> None:
+        x, y = (values.reshape(-1, values.shape[-1] if values.ndim else 1).astype(np.float64) for values in (x, y))
+        self.count += len(x)
+        self.sums = self.sums + np.stack([(a * b).sum(0) for a, b in ((x, x), (x, y), (y, y), (x - y, x - y))])
+
+    def ratio(self) -> tuple[float, bool]:
+        """In dB, and whether it is the one after a gain for each channel."""
+        xx, xy, yy, noise = np.asarray(self.sums)
+        plain = _decibels(xx.sum(), noise.sum())
+        if len(xx) == 1 or self.count < FEWEST_FOR_GAINS:
+            return plain, False
+        left = xx - np.divide(xy * xy, yy, out=np.zeros_like(xx), where=yy > 0)
+        gained = _decibels(xx.sum(), max(left.sum(), 0.0))
+        rescaled = gained > max(plain + RESCALED_WINS_DB, RESCALED_CLEAR_DB)
+        return (gained, True) if rescaled else (plain, False)
 
 
 def _decibels(signal: float, noise: float) -> float:
@@ -131,7 +163,11 @@ def _pair(fp32: Wiring, int8: Wiring, quantizer: NodeProto | None, operator: str
 def _bits(int8: Wiring, node: NodeProto) -> int:
     if not is_quantize(node) and not is_dequantize(node):
         return 32
-    kind = int8.types.get(node.output[0] if is_quantize(node) else node.input[0], onnx.TensorProto.UINT8)
+    # The zero point tells it where Quantize is of another domain, whose outputs ONNX knows nothing of.
+    kinds = [
+        int8.types.get(name) for name in (*node.input[2:3], node.output[0] if is_quantize(node) else node.input[0])
+    ]
+    kind = next((kind for kind in kinds if kind), onnx.TensorProto.UINT8)
     return 8 * helper.tensor_dtype_to_np_dtype(kind).itemsize
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+from .snr import LayerSnr
 from .verification import Checked, Labelled, Report
 
 WORST_LAYERS = 12
@@ -122,7 +123,11 @@ def _layers(report: Report) -> str:
         "| tensor | operator | bits | dB |",
         "|---|---|---|---|",
     ]
-    return "\n".join(lines + [f"| {x.tensor} | {x.operator} | {x.bits} | {x.db:.1f} |" for x in worst])
+    return "\n".join(lines + [f"| {x.tensor} | {x.operator} | {x.bits} | {_db(x)} |" for x in worst])
+
+
+def _db(layer: LayerSnr) -> str:
+    return f"{layer.db:.1f}{' (rescaled by channel)' if layer.rescaled else ''}"
 
 
 def _lint(report: Report) -> str:

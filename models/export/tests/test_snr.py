@@ -63,3 +63,27 @@ def test_other_names_match_nothing(graphs: tuple[Path, Path], inputs: np.ndarray
     renamed = onnx.compose.add_prefix(onnx.load(graphs[0]), "other_", rename_inputs=False, rename_initializers=False)
     onnx.save(renamed, tmp_path / "other.onnx")
     assert snr.measure(graphs[0], tmp_path / "other.onnx", rows(inputs[:1])) == snr.Layers([], 7, 0)
+
+
+def test_smoothed_channels_are_no_noise(graphs: tuple[Path, Path], inputs: np.ndarray, tmp_path: Path) -> None:
+    """SmoothQuant by hand: LayerNormalization's channels divided, what reads them multiplied."""
+    scale = np.geomspace(0.1, 20, 12).astype(np.float32)
+    model = onnx.load(graphs[0])
+    for tensor in model.graph.initializer:
+        if tensor.name in ("norm.w", "norm.b", "head.w"):
+            values = onnx.numpy_helper.to_array(tensor)
+            values = values * scale[:, None] if tensor.name == "head.w" else values / scale
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, tmp_path / "smooth.onnx")
+    found = {layer.tensor: layer for layer in snr.measure(graphs[0], tmp_path / "smooth.onnx", rows(inputs)).layers}
+    assert [name for name, layer in found.items() if layer.rescaled] == ["norm", "pooled"]
+    assert min(layer.db for layer in found.values()) > 100
+
+
+def test_noise_is_not_taken_for_a_scale() -> None:
+    draw = np.random.default_rng(1)
+    sums = snr._Sums()
+    x = draw.standard_normal((5000, 7))
+    sums.add(x, x + 2 * draw.standard_normal((5000, 7)))
+    db, rescaled = sums.ratio()
+    assert (round(db), rescaled) == (-6, False)
