@@ -76,7 +76,8 @@ class PlainLatentPool(nn.Module):
         self.proj, self.norm, self.mlp = source.proj, source.norm, source.mlp
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
-        x = self.proj(attend(self.query, self.key(x), self.value(x), self.heads, attn_mask))
+        query = self.query.expand(x.shape[0], -1, -1)
+        x = self.proj(attend(query, self.key(x), self.value(x), self.heads, attn_mask))
         if self.mlp is not None:
             x = x + self.mlp(self.norm(x))
         return x[:, 0]

@@ -16,7 +16,7 @@ DIGEST_HEADER = b"clipgate-bank-1\n"
 
 @dataclass(frozen=True)
 class Label:
-    """A name as the decision says it, its ImageNet class and the prompts its embedding was made of."""
+    """A name as the decision says it, its ImageNet class ("" if it has none), the prompts its embedding is made of."""
 
     name: str
     wnid: str
@@ -97,7 +97,8 @@ class Bank:
 
     @staticmethod
     def _listed(labels: Sequence[Label]) -> str:
-        return json.dumps([asdict(label) for label in labels], ensure_ascii=False)
+        known = [{key: value for key, value in asdict(label).items() if value} for label in labels]
+        return json.dumps(known, ensure_ascii=False)
 
 
 def with_sorted_header(content: bytes) -> bytes:

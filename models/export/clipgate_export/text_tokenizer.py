@@ -1,7 +1,7 @@
 """Tokenizer files of any family, as the bundle carries them: what comes before the text tower, in one JSON.
 
-CLIP's byte pair encoding keeps open_clip's text cleaning (ftfy, html.unescape) outside the file, where the runtime
-does it too; a SentencePiece unigram model carries SigLIP's canonicalisation in the file's normaliser.
+open_clip's text cleaning (ftfy, html.unescape, white space) stays outside the file, where the runtime does it too;
+lower case and SigLIP's canonicalisation are in the file's normaliser.
 """
 
 import html
@@ -29,16 +29,15 @@ class TextTokenizer:
 
     def __init__(self, tokenizer_json: bytes) -> None:
         self.inner = Tokenizer.from_str(tokenizer_json.decode())
-        self.cleans = is_clip_bpe(tokenizer_json)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """input_ids i64 [N, context length]."""
-        cleaned = [clean(text) if self.cleans else text for text in texts]
-        return np.array([encoding.ids for encoding in self.inner.encode_batch(cleaned)], np.int64)
+        encodings = self.inner.encode_batch([clean(text) for text in texts])
+        return np.array([encoding.ids for encoding in encodings], np.int64)
 
 
 def clean(text: str) -> str:
-    """open_clip's cleaning before CLIP's byte pair encoding; the file itself makes lower case of it."""
+    """open_clip's `basic_clean` and single spaces."""
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
@@ -120,7 +119,10 @@ def with_canonicalize(tokenizer: Tokenizer, underscore: str = " ") -> Tokenizer:
 
 
 def with_length(tokenizer: Tokenizer, context_length: int, pad_token: str) -> bytes:
-    """tokenizer.json that cuts and pads every text to `context_length`."""
+    """tokenizer.json that cuts and pads every text to `context_length`, if it is of a kind that the runtime follows."""
+    kind = json.loads(tokenizer.to_str())["model"]["type"]
+    if kind != "Unigram" and not is_clip_bpe(tokenizer.to_str().encode()):
+        raise UserError(f"a tokenizer of kind {kind}: the runtime follows CLIP's byte pair encoding and unigram models")
     pad_id = tokenizer.token_to_id(pad_token)
     if pad_id is None:
         raise UserError(f"the tokenizer has no token {pad_token!r} to pad with; give the model's own tokenizer.json")

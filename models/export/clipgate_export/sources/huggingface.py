@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..export import export_tower
 from ..onnx_files import one_line
 from ..spec import Model, TextSpec
-from ..text_tokenizer import is_clip_bpe, read_tokenizer, same_vocabulary, with_canonicalize, with_length
+from ..text_tokenizer import read_tokenizer, same_vocabulary, with_canonicalize, with_length
 from ..tokenizer import tokenizer_json
 from .settings import (
     CLIP_TEMPLATE,
@@ -146,7 +146,7 @@ def text_spec(arguments: argparse.Namespace, folder: Path, family: str, config: 
         return TextSpec(length, template, with_length(with_canonicalize(tokenizer, underscore=""), length, "</s>"))
     template = arguments.prompt_template or CLIP_TEMPLATE
     end = next((token for token in ("<|endoftext|>", "<end_of_text>") if tokenizer.token_to_id(token)), None)
-    if end is None or not is_clip_bpe(tokenizer.to_str().encode()):
-        raise UserError(f"{folder}: its tokenizer is not CLIP's byte pair encoding, which the runtime follows")
+    if end is None:
+        raise UserError(f"{folder}: its tokenizer has no <|endoftext|>, so it is not CLIP's byte pair encoding")
     written, clips = with_length(tokenizer, length, end), tokenizer_json(Path(default_bpe()), length)
     return TextSpec(length, template, clips if same_vocabulary(written, clips) else written)
