@@ -1,7 +1,7 @@
 """A lint of an int8 graph: what costs accuracy, speed or the NPU, each with its reason and a remedy.
 
-An `error` keeps the graph out of clipgate's runtime, a `warning` costs accuracy, speed or the NPU, a `note`
-says what another provider would do. Costs that the reasons quote were measured on ViT-B/32.
+An `error` keeps the graph out of clipgate's runtime or says that it is not int8, a `warning` costs accuracy, speed
+or the NPU, a `note` says what another provider would do. Costs that the reasons quote were measured on ViT-B/32.
 """
 
 from collections import Counter, defaultdict

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from qdq_graphs import fp32_tower, quantise
 
-from clipgate_export import subject, verification, verify, verify_report
+from clipgate_export import cli, subject, verification, verify, verify_report
 from clipgate_export.bank import Bank, Label
 from clipgate_export.errors import UserError
 from clipgate_export.graph import Graph
@@ -177,6 +177,16 @@ def test_errors_name_the_culprit(home: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message) as caught:
             verify.run(parsed(*words))
         assert "\n" not in str(caught.value)
+
+
+def test_the_command_says_it_in_one_line(home: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["verify", "--bundle", home / "bundle", "--fp32", home / "fp32.onnx", "--images"]
+    assert cli.main([str(word) for word in (*words, home / "photos", "--max-drop", "off")]) == 0
+    assert capsys.readouterr().out.startswith("# int8.onnx against fp32.onnx")
+    assert cli.main([str(word) for word in (*words, home / "nowhere")]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1 and "nowhere: no such folder" in said.err
 
 
 def test_a_folder_that_is_no_label_is_named_with_the_nearest(home: Path) -> None:
