@@ -5,7 +5,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,11 +28,16 @@ USUAL_LOGIT_SCALE = 100.0
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """A bundle's own, which embeds the names of the folders where no bank holds them."""
+    """A bundle's own, which embeds the names of the folders where no bank holds them; `fp32` to compare it with."""
 
     graph: Path
     tokenizer: Path
     prompt_template: str
+    fp32: Path | None = None
+
+    def reference(self) -> "TextEncoder":
+        """The same with the fp32 graph."""
+        return self if self.fp32 is None else replace(self, graph=self.fp32)
 
     def embed(self, names: Sequence[str]) -> np.ndarray:
         """Unit embeddings f32 [N, D]."""
@@ -104,7 +109,9 @@ def from_arguments(arguments: argparse.Namespace) -> Subject:
         raise UserError("give either --bundle DIR or --int8 FILE")
     bank = None if arguments.labels is None else read_bank(arguments.labels)
     if arguments.bundle is not None:
-        return from_bundle(arguments.bundle, arguments.fp32, bank)
+        return from_bundle(arguments.bundle, arguments.fp32, bank, arguments.fp32_text)
+    if arguments.fp32_text is not None:
+        raise UserError("--fp32-text: compares a bundle's text encoder: give it with --bundle DIR")
     if arguments.manifest is not None:
         record = read_json(arguments.manifest)
         return Subject(
@@ -123,8 +130,8 @@ def from_arguments(arguments: argparse.Namespace) -> Subject:
     return Subject(arguments.fp32, arguments.int8, usual, Readout(USUAL_LOGIT_SCALE), 1.0, bank, None)
 
 
-def from_bundle(folder: Path, fp32: Path, bank: Bank | None = None) -> Subject:
-    """The bundle's int8 image encoder against `fp32`; `bank` goes before the bundle's own."""
+def from_bundle(folder: Path, fp32: Path, bank: Bank | None = None, fp32_text: Path | None = None) -> Subject:
+    """The bundle's image encoder against `fp32`, its text encoder against `fp32_text`; `bank` goes before its own."""
     path = folder / "manifest.json"
     record = read_json(path)
     try:
@@ -132,7 +139,7 @@ def from_bundle(folder: Path, fp32: Path, bank: Bank | None = None) -> Subject:
         files = record["files"]
         text = record.get("text_encoder")
         encoder = text and TextEncoder(
-            folder / text["file"], folder / text["tokenizer"], text.get("prompt_template", "{}")
+            folder / text["file"], folder / text["tokenizer"], text.get("prompt_template", "{}"), fp32_text
         )
         own = record.get("labels", {}).get("file")
         calibration = record.get("calibration", {}).get("file")
@@ -140,6 +147,8 @@ def from_bundle(folder: Path, fp32: Path, bank: Bank | None = None) -> Subject:
             check_digest(folder / name, entry["sha256"])
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a bundle's manifest ({error}): make the bundle again") from error
+    if fp32_text is not None and encoder is None:
+        raise UserError(f"--fp32-text: {folder} has no text encoder to compare with it")
     if bank is None and own is not None:
         bank = read_bank(folder / own)
     temperature = 1.0 if calibration is None else float(read_json(folder / calibration).get("temperature", 1.0))

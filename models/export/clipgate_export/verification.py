@@ -11,7 +11,7 @@ from .bank import Bank
 from .errors import UserError
 from .images import ImageFolder
 from .scores import Cosines
-from .subject import Subject
+from .subject import Subject, TextEncoder
 
 SNR_IMAGES = 8
 
@@ -38,6 +38,7 @@ LIMITS = (
     Limit("min-agreement", "images with the same best label", "%", False, None),
     Limit("max-ece", "calibration error after refitting", "", True, None),
     Limit("max-auroc-drop", "largest drop in AUROC over the outside sets", "points", True, None),
+    Limit("min-text-cosine", "mean cosine of the text encoder to the fp32 one", "", False, 0.99),
     Limit("min-snr", "lowest signal-to-noise ratio of a layer", "dB", False, None),
 )
 
@@ -83,6 +84,16 @@ class Outside:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """The bundle's text encoder against fp32 on the labels' prompts; `own`: how many find their own fp32 one."""
+
+    n: int
+    cosine_mean: float
+    cosine_p1: float
+    own: int
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that was measured; None where there was nothing to measure it with."""
 
@@ -95,6 +106,7 @@ class Report:
     agreement: float | None
     labelled: Labelled | None
     outside: list[Outside]
+    texts: Texts | None
     snr: snr.Layers | None
     findings: list[lint.Finding]
     checked: list[Checked]
@@ -131,6 +143,10 @@ def check(
         if of_label:
             labelled = judge_labelled(subject, cosines, np.array([of_label[folder.files[row].label] for row in rows]))
         areas = [judge_outside(subject, name, images, bank, cosines) for name, images in outside]
+    texts = None
+    if subject.text is not None and subject.text.fp32 is not None:
+        names = [label.name for label in bank.labels] if bank is not None else []
+        texts = judge_texts(subject.text, names)
     layers = measure_layers(subject, folder, rows, snr_images) if snr_images > 0 else None
     values = {
         "max-drop": None if labelled is None else 100 * labelled.drop.upper,
@@ -139,6 +155,7 @@ def check(
         "min-agreement": None if agreement is None else 100 * agreement,
         "max-ece": None if labelled is None else labelled.int8.ece_after,
         "max-auroc-drop": max((100 * (a - b) for s in areas for a, b in s.areas.values()), default=None),
+        "min-text-cosine": None if texts is None else texts.cosine_mean,
         "min-snr": None if layers is None else min((layer.db for layer in layers.layers), default=None),
     }
     return Report(
@@ -151,10 +168,23 @@ def check(
         agreement=agreement,
         labelled=labelled,
         outside=areas,
+        texts=texts,
         snr=layers,
         findings=findings,
         checked=hold(values, findings, bars or Bars()),
     )
+
+
+def judge_texts(encoder: TextEncoder, names: Sequence[str]) -> Texts:
+    if not names:
+        raise UserError("--fp32-text: there are no labels whose texts to compare: give a label bank with --labels")
+    fp32, own = encoder.reference().embed(names), encoder.embed(names)
+    if fp32.shape != own.shape:
+        raise UserError(f"{encoder.fp32}: makes {fp32.shape[1]} dimensions, {encoder.graph} {own.shape[1]}")
+    likeness = (fp32 * own).sum(1)
+    nearest = (own @ fp32.T).argmax(1)
+    found = int((nearest == np.arange(len(names))).sum())
+    return Texts(len(names), float(likeness.mean()), float(np.quantile(likeness, 0.01)), found)
 
 
 def measure_layers(subject: Subject, folder: ImageFolder, rows: Sequence[int], images: int) -> snr.Layers:
@@ -208,7 +238,8 @@ def hold(values: dict[str, float | None], findings: list[lint.Finding], bars: Ba
     checked = []
     for limit in LIMITS:
         bar, value = bars.limits.get(limit.option), values[limit.option]
-        if bar is not None:
+        # A text encoder is compared only where its fp32 graph is given: nobody asked otherwise.
+        if bar is not None and not (limit.option == "min-text-cosine" and value is None):
             held = None if value is None else limit.holds(value, bar)
             checked.append(Checked(limit.measure, limit.unit, value, limit.largest, bar, held))
     if bars.lint is not None:

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="a bundle: its int8 graph, preprocessing, labels and scale")
     parser.add_argument("--int8", type=Path, help="instead of --bundle: the int8 image encoder")
     parser.add_argument("--fp32", type=Path, help="the fp32 image encoder to compare with")
+    parser.add_argument("--fp32-text", type=Path, help="with --bundle: the fp32 text encoder to compare its own with")
     parser.add_argument("--manifest", type=Path, help="with --int8: a manifest.json with preprocessing and logit scale")
     parser.add_argument("--images", type=Path, required=True, help="a folder of images, or of one folder a label")
     parser.add_argument("--labels", type=Path, help="a label bank to choose among, instead of the bundle's")

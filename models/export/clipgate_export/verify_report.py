@@ -32,6 +32,7 @@ def record(report: Report) -> dict:
             {"name": s.name, "n": s.n, "auroc": {kind: {"fp32": a, "int8": b} for kind, (a, b) in s.areas.items()}}
             for s in report.outside
         ],
+        "texts": None if report.texts is None else asdict(report.texts),
         "snr": None if report.snr is None else asdict(report.snr),
         "lint": [finding.record() for finding in report.findings],
         "temperature_in_force": report.subject.temperature,
@@ -42,8 +43,8 @@ def record(report: Report) -> dict:
 
 def render(report: Report) -> str:
     """Markdown."""
-    sections = (_head(report), _bars(report), _agreement(report), _outside(report), _layers(report), _lint(report))
-    return "\n\n".join(section for section in (*sections, _provenance(report)) if section) + "\n"
+    parts = (_head, _bars, _agreement, _outside, _texts, _layers, _lint, _provenance)
+    return "\n\n".join(section for section in (part(report) for part in parts) if section) + "\n"
 
 
 def _head(report: Report) -> str:
@@ -109,6 +110,16 @@ def _outside(report: Report) -> str:
         for kind, (fp32, int8) in s.areas.items()
     ]
     return "\n".join(lines)
+
+
+def _texts(report: Report) -> str:
+    if report.texts is None:
+        return ""
+    found = report.texts
+    return (
+        f"## Text encoder\n\nOn the prompts of {found.n} labels: cosine to fp32 {found.cosine_mean:.5f} in the mean, "
+        f"{found.cosine_p1:.5f} at the 1st percentile; {found.own} lie nearest to their own fp32 embedding."
+    )
 
 
 def _layers(report: Report) -> str:

@@ -211,3 +211,15 @@ def test_pockets_own_text_encoder_stands_in_for_a_missing_label(pocket: Path, ho
     assert [label.name for label in bank.labels] == ["school_bus", "giraffe"]
     assert np.linalg.norm(bank.text_embeds, axis=1) == pytest.approx(1, abs=1e-5)
     assert bank.text_embeds[0] @ found.bank.text_embeds[[x.name for x in found.bank.labels].index("school bus")] > 0.5
+
+
+def test_text_encoders_are_compared_on_the_labels(pocket: Path, home: Path, tmp_path: Path) -> None:
+    found = subject.from_bundle(pocket, home / "fp32.onnx", fp32_text=pocket / "text_encoder.onnx")
+    names = ["goldfish", "school bus", "teapot"]
+    assert verification.judge_texts(found.text, names) == verification.Texts(
+        3, pytest.approx(1, abs=1e-5), pytest.approx(1, abs=1e-5), 3
+    )
+    with pytest.raises(UserError, match="no labels whose texts"):
+        verification.judge_texts(found.text, [])
+    with pytest.raises(UserError, match="has no text encoder"):
+        subject.from_bundle(home / "bundle", home / "fp32.onnx", fp32_text=home / "fp32.onnx")
