@@ -14,6 +14,7 @@ from .errors import UserError
 # Of each subcommand: its module, imported only when it is used, and what --help says.
 COMMANDS = {
     "bundle": ("make_bundle", "turn a checkpoint into a bundle that clipgate loads"),
+    "verify": ("verify", "compare an int8 image encoder with the fp32 one on your images"),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130
