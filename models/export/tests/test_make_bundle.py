@@ -79,6 +79,13 @@ def test_plain_images_make_a_bundle_without_labels(pair: list[str], labelled: Pa
     assert manifest["text_encoder"]["prompt_template"] == "This is a photo of {}."
 
 
+def test_an_image_tower_alone_makes_a_bundle_without_texts(pair: list[str], labelled: Path, tmp_path: Path) -> None:
+    without_text = [word for place, word in enumerate(pair) if "--onnx-text" not in pair[max(0, place - 1) : place + 1]]
+    assert bundle(without_text, labelled, tmp_path / "out") == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert set(manifest["files"]) == {"image_encoder.onnx", "selftest.safetensors"}
+
+
 def test_templates_are_averaged_and_folders_renamed(pair: list[str], labelled: Path, tmp_path: Path) -> None:
     (tmp_path / "templates").write_text("a {}\na small {}.\n")
     (tmp_path / "labels").write_text("arctic_fox\tpolar fox\nteapot\ndog\n")
