@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tiny_clip import write_pictures
+from tiny_models import write_pictures
 from tiny_onnx import DIM, write_pair
 
 from clipgate_export import make_bundle

@@ -136,7 +136,7 @@ def test_a_graph_that_cannot_run_is_named(pair: list[str], tmp_path: Path) -> No
 
 
 def test_no_torch_is_imported(pair: list[str], tmp_path: Path) -> None:
-    from tiny_clip import write_pictures
+    from tiny_models import write_pictures
 
     write_pictures(tmp_path / "images", 16)
     command = [
