@@ -1,22 +1,31 @@
 """Towers to ONNX graphs with fixed shapes: opset 20, Gelu as one operator, BatchNorm folded, dead names gone."""
 
 import copy
+import gc
 import warnings
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnx_ir
 import torch
 from onnx import ModelProto
 from safetensors import safe_open
+from timm.utils.model import reparameterize_model
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .attention import simplify
 from .data import IMAGE_SIZE
+from .onnx_files import gather_weights
+from .onnx_model import IR_VERSION, OPSET, strip_traces
 from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, TextTower
 from .tower import ImageTower, ResidualBlock
 
-OPSET = 20
-IR_VERSION = 10
+# A masked attention logit: far below every other, yet small enough to leave an int8 range some resolution; it adds
+# exp(-100) of a masked token, nothing in f32.
+MASKED = -100.0
 
 
 def fold_batch_norms(tower: ImageTower) -> ImageTower:
@@ -50,7 +59,62 @@ def export_text_tower(tower: TextTower) -> ModelProto:
     return _export(copy.deepcopy(tower).eval(), example, "input_ids", "text_embeds")
 
 
+def export_tower(tower: nn.Module, example: torch.Tensor, input_name: str, output_name: str, path: Path) -> Path:
+    """Writes any tower of a dual encoder as an fp32 graph of the example's shape [1, ...]; consumes `tower`.
+
+    Its attention is put into plain form in place. The weights go to the disk one tensor at a time, so that they are
+    never in memory more than twice; they end up inside `path` unless that would pass protobuf's 2 GB.
+    """
+    tower = simplify(reparameterize_model(tower.eval(), inplace=True))
+    program = _program(tower, example, input_name, output_name)
+    model = program.model
+    for value in model.graph.initializers.values():
+        _bound_mask(value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = path.with_suffix(".data")
+    onnx_ir.save(model, path, external_data=data.name)
+    tower.to("meta")
+    del program, model, tower
+    gc.collect()
+    graph = onnx.load(path, load_external_data=False)
+    strip_traces(graph)
+    graph.ir_version = IR_VERSION
+    onnx.save(graph, path)
+    gather_weights(path)
+    onnx.checker.check_model(path, full_check=True)
+    check_operators(graph, path)
+    return path
+
+
+def check_operators(graph: ModelProto, path: Path) -> None:
+    """Refuses what would not quantise whole: a Gelu in pieces, a norm left over, shapes computed at run time."""
+    found = Counter(node.op_type for node in graph.graph.node)
+    left = [f"{found[name]} {name}" for name in ("Erf", "BatchNormalization", "Shape", "If", "Loop") if found[name]]
+    if left:
+        raise RuntimeError(f"{path.name}: the exported graph holds {', '.join(left)}, which would not quantise whole")
+
+
+def _bound_mask(value: onnx_ir.Value) -> None:
+    """Minus infinity, or the lowest f32, in an attention mask becomes `MASKED`."""
+    tensor = value.const_value
+    if tensor is None or tensor.dtype != onnx_ir.DataType.FLOAT or len(tensor.shape) < 2:
+        return
+    if tensor.shape[-1] != tensor.shape[-2]:
+        return
+    numbers = tensor.numpy()
+    if numbers.min() < -1e30:
+        value.const_value = onnx_ir.tensor(np.where(numbers < -1e30, np.float32(MASKED), numbers), name=value.name)
+
+
 def _export(tower: nn.Module, example: torch.Tensor, input_name: str, output_name: str) -> ModelProto:
+    model = _program(tower, example, input_name, output_name).model_proto
+    strip_traces(model)
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _program(tower: nn.Module, example: torch.Tensor, input_name: str, output_name: str) -> torch.onnx.ONNXProgram:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -65,32 +129,7 @@ def _export(tower: nn.Module, example: torch.Tensor, input_name: str, output_nam
         )
     if program is None:
         raise RuntimeError(f"torch made no ONNX program for {output_name}")
-    model = program.model_proto
-    strip_traces(model)
-    model.ir_version = IR_VERSION
-    onnx.checker.check_model(model, full_check=True)
-    return model
-
-
-def strip_traces(model: ModelProto) -> None:
-    """Removes what tells where and how the graph was made, and operator sets that no node uses."""
-    used = {node.domain for node in model.graph.node}
-    kept = [opset for opset in model.opset_import if opset.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)
-    for holder in (model, model.graph, *model.graph.node):
-        if hasattr(holder, "metadata_props"):
-            del holder.metadata_props[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        del value.metadata_props[:]
-        value.doc_string = ""
-    for tensor in model.graph.initializer:
-        del tensor.metadata_props[:]
-        tensor.doc_string = ""
-    model.doc_string = model.graph.doc_string = ""
-    model.producer_name, model.producer_version = "clipgate_export", ""
+    return program
 
 
 def load_image_tower(weights: Path) -> tuple[ImageTower, float]:

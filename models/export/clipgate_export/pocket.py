@@ -21,9 +21,10 @@ from open_clip.tokenizer import default_bpe
 
 from . import card, chapters, evaluate, goldens_pocket, htp_check, train, train_text
 from .bank import Bank, Label
-from .bundle import Origin, Selftest, bindings, graph_bytes, to_json, write_bundle
+from .bundle import Description, Origin, Selftest, TextEntry, bindings, to_json, write_bundle
 from .calibrate import Gate, calibration_record, fit_gate
 from .data import (
+    IMAGE_SIZE,
     Images,
     Splits,
     read_imagenet_names,
@@ -36,14 +37,19 @@ from .export import export_image_tower, export_text_tower, load_image_tower, loa
 from .files import write_bytes
 from .graph import Graph
 from .names import TEMPLATES, read_split
-from .preprocess import normalise
+from .onnx_model import graph_bytes
+from .preprocess import MEAN, STD, normalise
 from .quantize import quantize_tower
 from .scores import Cosines
+from .spec import Preprocessing
+from .text_tower import CONTEXT_LENGTH
 from .tokenizer import tokenizer_json
 
 NEVER_TRAINED_PER_CLASS = 25
 TEXT_RANGE_NAMES = 600
 NPU_IMAGES = 8
+PREPROCESSING = Preprocessing(IMAGE_SIZE, "shortest_edge", "bicubic", MEAN, STD)
+PROMPT_TEMPLATE = "a {}"
 # In the project: what the Rust tests compare themselves with follows the bundle.
 PHOTOS, GOLDENS = "examples/photos", "tests/data/pocket.json"
 LICENCE = "research and evaluation only, as it was trained on ImageNet's images: see models/pocket/LICENSE"
@@ -86,7 +92,7 @@ def main() -> None:
 
     bank = default_bank(arguments.data, splits)
     graph = Graph(image_bytes)
-    selftest = Selftest.of(graph)
+    selftest = Selftest.of(graph, PREPROCESSING)
     gate, counts = calibrate(graph, images, splits, bank, towers.logit_scale)
     say(f"gate: {gate}")
     calibration = calibration_record(
@@ -97,8 +103,14 @@ def main() -> None:
     )
     write_bundle(
         arguments.output,
-        Origin(ARCHITECTURE, SOURCE, LICENCE),
-        towers.logit_scale,
+        Description(
+            id="pocket",
+            origin=Origin(ARCHITECTURE, SOURCE, LICENCE),
+            preprocessing=PREPROCESSING,
+            embedding_dim=bank.text_embeds.shape[1],
+            logit_scale=towers.logit_scale,
+            text=TextEntry(CONTEXT_LENGTH, PROMPT_TEMPLATE),
+        ),
         image_bytes,
         text_bytes,
         tokenizer_json(Path(default_bpe())),
