@@ -170,7 +170,7 @@ def float_nodes(wiring: Wiring) -> Iterator[Finding]:
             WARNING,
             _named(region.nodes),
             f"computed in float ({kinds}){' between int8 operators' if island else ''}: the CPU loses its int8 kernel "
-            "there, and an NPU without float hands these nodes to the CPU",
+            "there, and such a graph may not compile for HTP (onnxruntime-qnn 2.7.0, v75: error 1002)",
             "quantise all operator types, or keep it if the recipe left it in float for accuracy's sake",
         )
 
@@ -201,13 +201,14 @@ def weights(wiring: Wiring) -> Iterator[Finding]:
             "quantise with weight_type QInt8 and weight_symmetric",
         )
     if per_channel:
-        # onnxruntime/quantization/execution_providers/qnn/quant_config.py, _process_matmul.
+        # onnxruntime/quantization/execution_providers/qnn/quant_config.py, _process_matmul, says that QNN refuses it.
         yield Finding(
             "per-channel-matmul",
-            WARNING,
+            NOTE,
             _named(per_channel),
-            f"{len(per_channel)} MatMul weights are quantised per channel, which QNN does not support",
-            "quantise MatMul per tensor (or use Gemm)",
+            f"{len(per_channel)} MatMul weights are quantised per channel: ONNX Runtime's QNN configuration avoids it "
+            "as unsupported, though onnxruntime-qnn 2.7.0 compiles it for HTP v75",
+            "check with clipgate_export.htp_check, or quantise MatMul per tensor",
         )
 
 

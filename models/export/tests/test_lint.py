@@ -44,7 +44,9 @@ def test_weights_off_the_centre(kind: type, zero: int, found: int) -> None:
 def test_a_matmul_per_channel() -> None:
     graph = GraphBuilder()
     x = graph.node("MatMul", [graph.quantized("x"), graph.weight("w", channels=True)], "matmul")
-    assert list(serious(graph.model(graph.quantized(x)))) == ["per-channel-matmul"]
+    model = graph.model(graph.quantized(x))
+    assert serious(model) == {}
+    assert "per-channel-matmul" in {finding.rule for finding in lint_model(model)}
 
 
 def test_erf_is_named_once() -> None:
