@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto
 from safetensors.numpy import save
 
 from .bank import Bank
@@ -68,11 +67,6 @@ def bindings(image_encoder: bytes, bank: Bank, selftest: Selftest) -> dict:
 
 def to_json(record: object) -> bytes:
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def graph_bytes(model: ModelProto) -> bytes:
-    """The same graph, the same bytes."""
-    return model.SerializeToString(deterministic=True)
 
 
 def write_bundle(

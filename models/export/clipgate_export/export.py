@@ -12,11 +12,9 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .data import IMAGE_SIZE
+from .onnx_model import IR_VERSION, OPSET, strip_traces
 from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, TextTower
 from .tower import ImageTower, ResidualBlock
-
-OPSET = 20
-IR_VERSION = 10
 
 
 def fold_batch_norms(tower: ImageTower) -> ImageTower:
@@ -70,27 +68,6 @@ def _export(tower: nn.Module, example: torch.Tensor, input_name: str, output_nam
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def strip_traces(model: ModelProto) -> None:
-    """Removes what tells where and how the graph was made, and operator sets that no node uses."""
-    used = {node.domain for node in model.graph.node}
-    kept = [opset for opset in model.opset_import if opset.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)
-    for holder in (model, model.graph, *model.graph.node):
-        if hasattr(holder, "metadata_props"):
-            del holder.metadata_props[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        del value.metadata_props[:]
-        value.doc_string = ""
-    for tensor in model.graph.initializer:
-        del tensor.metadata_props[:]
-        tensor.doc_string = ""
-    model.doc_string = model.graph.doc_string = ""
-    model.producer_name, model.producer_version = "clipgate_export", ""
 
 
 def load_image_tower(weights: Path) -> tuple[ImageTower, float]:
