@@ -94,4 +94,6 @@ pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Prepr
 pub use runtime::Runtime;
 pub use score::{MAX_LOGIT_SCALE, Scorer, Scores};
 pub use session::{MAX_THREADS, Session, SessionOptions};
-pub use tokenizer::{MAX_CONTEXT_LENGTH, MAX_TEXT_BYTES, MAX_TOKENIZER_BYTES, Tokenizer};
+pub use tokenizer::{
+    MAX_CONTEXT_LENGTH, MAX_TEXT_BYTES, MAX_TOKENIZER_BYTES, TextCleaning, Tokenizer,
+};
