@@ -77,6 +77,15 @@ const UNIGRAM_DIFFERING: &[(&str, &[Numbered])] = &[(
     &[("random Latin-1", &[10])],
 )];
 
+/// As [`UNIGRAM_DIFFERING`], where the file's own normaliser does the clean-up.
+const IN_FILE_DIFFERING: &[(&str, &[Numbered])] = &[
+    UNIGRAM_DIFFERING[0],
+    (
+        "tokenizers' Lowercase knows no final sigma",
+        &[("phrase", &[21, 22, 23])],
+    ),
+];
+
 #[derive(serde::Deserialize)]
 struct Goldens {
     cases: Vec<Case>,
@@ -114,6 +123,32 @@ fn ids_of_a_unigram_model_equal_the_reference() {
         unigram(12).with_cleaning(TextCleaning::Canonicalize),
     ];
     compare(&goldens, &tokenizers, UNIGRAM_END, UNIGRAM_DIFFERING);
+}
+
+/// Bundles may carry SigLIP's clean-up in the file's normaliser, where it is done character by character.
+#[test]
+fn a_clean_up_in_the_file_differs_in_the_final_sigma_alone() {
+    let mut goldens: Goldens =
+        serde_json::from_slice(include_bytes!("../data/unigram/ids.json")).unwrap();
+    goldens
+        .cases
+        .retain(|case| case.clean == Some(TextCleaning::Canonicalize) && case.context_length == 64);
+    let mut file: serde_json::Value = serde_json::from_slice(UNIGRAM).unwrap();
+    let own = file["normalizer"].take();
+    let replace = |pattern: serde_json::Value, content: &str| serde_json::json!({"type": "Replace", "pattern": pattern, "content": content});
+    let clean_up = serde_json::json!({"type": "Sequence", "normalizers": [
+        replace(serde_json::json!({"String": "_"}), " "),
+        replace(serde_json::json!({"Regex": r"[!-/:-@\[-`{-~]"}), ""),
+        {"type": "Lowercase"},
+        replace(serde_json::json!({"Regex": r"[\s\x1c-\x1f]+"}), " "),
+        {"type": "Strip", "strip_left": true, "strip_right": true},
+    ]});
+    file["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": [clean_up, own]});
+    for case in &mut goldens.cases {
+        case.clean = None;
+    }
+    let tokenizers = [read(file.to_string().as_bytes(), 64)];
+    compare(&goldens, &tokenizers, UNIGRAM_END, IN_FILE_DIFFERING);
 }
 
 /// Every case whose ids differ must be listed, and every listed case must differ.
