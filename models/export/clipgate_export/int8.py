@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-from .files import write_bytes
-from .onnx_model import graph_bytes
-from .quantize import quantize_tower
+from .quantization.engine import quantize
+from .quantization.recipe import Recipe
 
 Batches = Callable[[], Iterator[np.ndarray]]
+
+
+DEFAULT = Recipe()
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,7 @@ class Quantised:
     cosine: float
 
 
-def to_int8(fp32: Path, batches: Batches, output: Path) -> Quantised:
+def to_int8(fp32: Path, batches: Batches, output: Path, recipe: Recipe = DEFAULT) -> Quantised:
     """Writes `output`; `batches` yields the inputs that set the ranges, each [1, ...], the same every time."""
-    inputs = np.concatenate(list(batches()))
-    quantized = quantize_tower(onnx.load(fp32), inputs)
-    write_bytes(output, graph_bytes(quantized.model))
-    best = max(quantized.cosines.values())
-    return Quantised({"ranges": quantized.rule, "per_channel": quantized.per_channel}, best)
+    report = quantize(fp32, batches, recipe, output, progress=True)
+    return Quantised(report.record(), report.mean_cosine)
