@@ -96,11 +96,12 @@ impl Agreement {
 
 impl std::fmt::Display for Agreement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (least, centred) = (self.least(), self.least_centred());
         write!(
             f,
-            "{} least {least:.7}, centred {centred:.5}",
-            self.pairs.len()
+            "{} within {:.1e} of cosine 1, centred {:.1e}",
+            self.pairs.len(),
+            1.0 - self.least(),
+            1.0 - self.least_centred()
         )
     }
 }
