@@ -9,7 +9,22 @@ import numpy as np
 from PIL import Image
 from safetensors import safe_open
 
+from .errors import UserError
+
 IMAGE_SIZE = 64
+TRAINING_SHARDS = tuple(f"tiny-imagenet-train-{shard}.safetensors" for shard in range(4))
+TEXT_EMBEDDINGS = "clip-vit-b32-text.safetensors"
+
+
+def require(folder: Path, name: str) -> Path:
+    """A file of the data folder; where it is missing, the error says where its origin and format are written."""
+    path = folder / name
+    if not path.is_file():
+        raise UserError(
+            f"{path}: not found. The data are no part of clipgate: models/README.md, section Data, says where each "
+            f"file comes from and what is in it; pass their folder as --data"
+        )
+    return path
 
 
 @dataclass(frozen=True)
@@ -51,9 +66,7 @@ class Images:
 
 def read_tiny_imagenet(folder: Path) -> Images:
     """All four training shards, in order, so that an index means what splits.json means by it."""
-    shards = sorted(folder.glob("tiny-imagenet-train-*.safetensors"))
-    if len(shards) != 4:
-        raise FileNotFoundError(f"{folder}: {len(shards)} of the 4 tiny-imagenet-train-N.safetensors files are here")
+    shards = [require(folder, name) for name in TRAINING_SHARDS]
     jpegs: list[bytes] = []
     wnids: list[str] = []
     for shard in shards:
@@ -68,7 +81,7 @@ def read_tiny_imagenet(folder: Path) -> Images:
 
 def read_text_embeddings(folder: Path, wnids: list[str]) -> np.ndarray:
     """CLIP ViT-B/32 text embeddings, unit length, f32 [K, 512], one ImageNet class each."""
-    with safe_open(folder / "clip-vit-b32-text.safetensors", "np") as tensors:
+    with safe_open(require(folder, TEXT_EMBEDDINGS), "np") as tensors:
         rows = {wnid: row for row, wnid in enumerate(json.loads(tensors.metadata()["imagenet"])["wnids"])}
         embeddings = tensors.get_tensor("imagenet")
     return np.ascontiguousarray(embeddings[[rows[wnid] for wnid in wnids]], np.float32)
@@ -76,7 +89,7 @@ def read_text_embeddings(folder: Path, wnids: list[str]) -> np.ndarray:
 
 def read_imagenet_names(folder: Path, wnids: list[str]) -> list[str]:
     """The names that CLIP's authors gave to ImageNet's classes."""
-    with safe_open(folder / "clip-vit-b32-text.safetensors", "np") as tensors:
+    with safe_open(require(folder, TEXT_EMBEDDINGS), "np") as tensors:
         imagenet = json.loads(tensors.metadata()["imagenet"])
     names = dict(zip(imagenet["wnids"], imagenet["names"], strict=True))
     return [names[wnid] for wnid in wnids]
@@ -85,7 +98,7 @@ def read_imagenet_names(folder: Path, wnids: list[str]) -> list[str]:
 def read_named_text_embeddings(folder: Path) -> tuple[list[str], np.ndarray]:
     """Every distinct name with its embedding, f32 [N, 512]: names as a person would type them."""
     found: dict[str, np.ndarray] = {}
-    with safe_open(folder / "clip-vit-b32-text.safetensors", "np") as tensors:
+    with safe_open(require(folder, TEXT_EMBEDDINGS), "np") as tensors:
         for vocabulary in ("imagenet", "lvis", "openimages", "objects365", "coco"):
             names = json.loads(tensors.metadata()[vocabulary])["names"]
             for name, embedding in zip(names, tensors.get_tensor(vocabulary), strict=True):

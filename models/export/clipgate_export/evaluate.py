@@ -15,7 +15,7 @@ from . import metrics
 from .archives import read_pixels
 from .bank import Bank
 from .calibrate import Gate
-from .data import Splits, read_named_text_embeddings
+from .data import Splits, read_named_text_embeddings, require
 from .graph import Graph
 from .names import group_key, read_split
 from .preprocess import normalise
@@ -47,11 +47,11 @@ class Bundle:
         return self.gate.accepts(cosines, self.logit_scale)
 
 
-def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelProto, gate: Gate, state: str) -> dict:
+def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelProto, gate: Gate) -> dict:
     """All figures, ready for JSON; intervals are 95 %."""
     splits = Splits.read(folder / "splits.json")
     bundle = Bundle(folder, gate)
-    names, pixels = read_pixels(data / "tiny-imagenet-val-a.tar")
+    names, pixels = read_pixels(require(data, "tiny-imagenet-val-a.tar"))
     wnids = np.array([name.split("/")[0] for name in names])
     class_of = {wnid: row for row, wnid in enumerate(splits.label_wnids)}
     labelled = np.isin(wnids, splits.label_wnids)
@@ -61,7 +61,6 @@ def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelPr
     rows = np.array([class_of.get(wnid, -1) for wnid in wnids[trained]])
     top1["ece_with_negatives"] = measure_open_ece(bundle, pixels[trained], rows)
     report = {
-        "state": state,
         "labels": len(splits.label_wnids),
         "negatives": len(bundle.bank.negatives),
         "logit_scale": bundle.logit_scale,
@@ -129,7 +128,7 @@ def measure_cifar(bundle: Bundle, data: Path) -> dict:
     used = {"automobile": "car", "ship": "boat", "airplane": "aeroplane"}
     asked = [used.get(name, name) if name in missing else name for name in CIFAR_NAMES]
     bank = embeddings[[row[name] for name in asked]]
-    paths, pixels = read_pixels(data / "cifar10-test.tar")
+    paths, pixels = read_pixels(require(data, "cifar10-test.tar"))
     classes = np.array([CIFAR_NAMES.index(path.split("/")[0]) for path in paths])
     images = bundle.image.embed_pixels(pixels)
     own = bundle.text(tokenize([f"a {name}" for name in asked]).numpy())
@@ -147,7 +146,7 @@ def measure_outside(bundle: Bundle, data: Path, inside: Cosines, never_trained: 
     for name, archive in OOD_ARCHIVES.items():
         for recompressed in (False, True):
             form = "64-pixel JPEG q75" if recompressed else "as they are"
-            sets.append((name, form, read_pixels(data / archive, recompressed)[1]))
+            sets.append((name, form, read_pixels(require(data, archive), recompressed)[1]))
     rows = []
     for name, form, pixels in sets:
         outside = bundle.cosines(pixels)
@@ -166,7 +165,7 @@ def measure_outside(bundle: Bundle, data: Path, inside: Cosines, never_trained: 
 
 def measure_photos(bundle: Bundle, data: Path, splits: Splits) -> dict:
     """The full-size photos one by one, and the shares of each group."""
-    paths, pixels = read_pixels(data / "photos-imagenet-sample.tar")
+    paths, pixels = read_pixels(require(data, "photos-imagenet-sample.tar"))
     cosines = bundle.cosines(pixels)
     accepted = bundle.accepts(cosines)
     sure = confidence(cosines, bundle.logit_scale, bundle.gate.temperature)
@@ -209,7 +208,7 @@ def measure_text(
 ) -> dict:
     """The int8 text tower against CLIP's embeddings, on names trained on and held out."""
     names, embeddings = read_named_text_embeddings(data)
-    images = load_file(data / "clip-vit-b32-images.safetensors")
+    images = load_file(require(data, "clip-vit-b32-images.safetensors"))
     pictures = np.concatenate([v for name, v in sorted(images.items()) if name.endswith("image_embeds")])
     trained, held_out = read_split(bundle.folder / "text_split.json", names)
     ids = tokenize([f"a {name}" for name in names]).numpy()

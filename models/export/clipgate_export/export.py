@@ -94,14 +94,10 @@ def strip_traces(model: ModelProto) -> None:
 
 
 def load_image_tower(weights: Path) -> tuple[ImageTower, float]:
-    """The trained image tower and its logit scale, from image_tower.safetensors or a checkpoint's average."""
-    if weights.suffix == ".pt":
-        state = torch.load(weights, weights_only=True)
-        tensors, scale = state["average"], min(float(state["log_scale"].exp()), 100.0)
-    else:
-        with safe_open(weights, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        scale = float(tensors.pop("logit_scale"))
+    """The trained image tower and its logit scale, from image_tower.safetensors."""
+    with safe_open(weights, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    scale = float(tensors.pop("logit_scale"))
     tower = ImageTower()
     tower.load_state_dict(tensors)
     return tower.eval(), scale

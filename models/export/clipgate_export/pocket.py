@@ -2,12 +2,14 @@
 
     python -m clipgate_export.pocket --data ../../../shared/data --work ../../build/pocket -o ../pocket
 
-Towers whose weights are not in the work folder are trained first (hours on a CPU); delete them to train
-again. `--interim-from-checkpoint` takes the average of an unfinished run instead, and the card says so.
+Towers whose weights are not in the work folder are trained first (hours on a CPU); delete them and their
+checkpoints to train again. The card's figures, the Rust tests' goldens and the outputs in the project's pages follow.
 """
 
 import argparse
 import importlib.util
+import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ import onnx
 from onnx import ModelProto
 from open_clip.tokenizer import default_bpe
 
-from . import card, evaluate, goldens_pocket, htp_check, train_text
+from . import card, chapters, evaluate, goldens_pocket, htp_check, train, train_text
 from .bank import Bank, Label
 from .bundle import Origin, Selftest, bindings, graph_bytes, to_json, write_bundle
 from .calibrate import Gate, calibration_record, fit_gate
@@ -29,6 +31,7 @@ from .data import (
     read_text_embeddings,
     read_tiny_imagenet,
 )
+from .errors import report_errors
 from .export import export_image_tower, export_text_tower, load_image_tower, load_text_tower
 from .files import write_bytes
 from .graph import Graph
@@ -53,12 +56,12 @@ ARCHITECTURE = (
 
 @dataclass(frozen=True)
 class Towers:
-    """Both towers as fp32 graphs, the image tower's logit scale, and how finished its training is."""
+    """Both towers as fp32 graphs, the image tower's logit scale, and the log of its training by epoch."""
 
     image: ModelProto
     text: ModelProto
     logit_scale: float
-    state: str
+    history: list[dict]
 
 
 def main() -> None:
@@ -66,8 +69,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="weights, checkpoints and fp32 graphs")
     parser.add_argument("-o", "--output", type=Path, required=True, help="models/pocket")
-    parser.add_argument("--interim-from-checkpoint", type=Path, help="checkpoint.pt of an unfinished run")
-    parser.add_argument("--no-report", action="store_true", help="leave the card as it is")
+    parser.add_argument("--no-report", action="store_true", help="leave the card and the pages as they are")
     arguments = parser.parse_args()
 
     towers = get_towers(arguments)
@@ -95,7 +97,7 @@ def main() -> None:
     )
     write_bundle(
         arguments.output,
-        Origin(f"{ARCHITECTURE}; {towers.state}", SOURCE, LICENCE),
+        Origin(ARCHITECTURE, SOURCE, LICENCE),
         towers.logit_scale,
         image_bytes,
         text_bytes,
@@ -111,15 +113,22 @@ def main() -> None:
     if arguments.no_report:
         return
     say("measuring")
-    report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate, towers.state)
+    report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate)
+    report["training"] = {"cycles": list(train.CYCLES), "epochs": towers.history}
     report["quantisation"] = {
         "image": {"rule": image.rule, "per_channel": image.per_channel, "cosines": image.cosines},
         "text": {"rule": text.rule, "per_channel": text.per_channel, "cosines": text.cosines},
     }
     report["npu"] = check_npu(arguments.output / "image_encoder.onnx", images, splits)
-    write_bytes(arguments.work / "report.json", to_json(report))
+    write_bytes(arguments.output / "report.json", to_json(report))
     card.write(arguments.output, report)
-    say(f"{arguments.output / 'README.md'} and {arguments.work / 'report.json'} are written")
+    say(f"{arguments.output / 'README.md'} and {arguments.output / 'report.json'} are written")
+    if shutil.which("cargo") and (project / "Cargo.toml").is_file():
+        say("building clipgate with the new bundle, for the outputs in the project's pages")
+        chapters.run("cargo build --release", project)
+        chapters.write(project)
+    else:
+        say("cargo is not here: run clipgate_export.chapters where it is, so that the project's pages follow")
 
 
 def check_npu(graph: Path, images: Images, splits: Splits) -> dict | None:
@@ -143,26 +152,17 @@ def get_towers(arguments: argparse.Namespace) -> Towers:
     if not text_weights.exists():
         say("training the text tower")
         train_text.train(arguments.data, arguments.output, work)
-    image_weights = arguments.interim_from_checkpoint or work / "image_tower.safetensors"
+    image_weights = work / "image_tower.safetensors"
     if not image_weights.exists():
-        from . import train
-
         say("training the image tower")
-        splits = arguments.output / "splits.json"
-        sys.argv = ["train", "--data", str(arguments.data), "--splits", str(splits), "-o", str(work)]
-        train.main()
-    state = "INTERIM: image tower after a short training of 16 epochs"
-    if image_weights.suffix == ".pt":
-        import torch
-
-        run = torch.load(image_weights, weights_only=True)
-        state = f"INTERIM: image tower after epoch {run['epoch']} of {run['epochs']}"
+        train.train(arguments.data, arguments.output / "splits.json", work)
     tower, logit_scale = load_image_tower(image_weights)
     image, text = export_image_tower(tower), export_text_tower(load_text_tower(text_weights))
     for name, model in (("image_fp32.onnx", image), ("text_fp32.onnx", text)):
         write_bytes(work / name, graph_bytes(model))
         onnx.checker.check_model(work / name)
-    return Towers(image, text, float(np.float32(logit_scale)), state)
+    history = [json.loads(line) for line in (work / "train_log.jsonl").read_text().splitlines()]
+    return Towers(image, text, float(np.float32(logit_scale)), history)
 
 
 def text_range_inputs(data: Path, models: Path) -> np.ndarray:
@@ -216,4 +216,4 @@ def never_trained_sample(images: Images, splits: Splits) -> list[int]:
 
 
 if __name__ == "__main__":
-    main()
+    report_errors(main)

@@ -1,5 +1,7 @@
 """The image tower's training: interrupted and uninterrupted runs end alike, broken ones are noticed."""
 
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,20 @@ def test_a_diverged_run_is_an_error(world: tuple) -> None:
         trainer.tower.projection.weight[0, 0] = float("nan")
     with pytest.raises(train.Diverged, match="epoch 1, step 1"):
         run(trainer, pixels, classes, 1)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(world: tuple, tmp_path: Path) -> None:
+    trainer, checkpoint = train.Trainer(world[2], (3,)), tmp_path / "checkpoint.pt"
+    trainer.save(checkpoint)
+    before = checkpoint.read_bytes()
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            trainer.save(checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert checkpoint.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [checkpoint]
