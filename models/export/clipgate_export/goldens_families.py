@@ -1,10 +1,10 @@
 r"""Writes fp32 bundles of open_clip's families and open_clip's own embeddings, for the Rust tests to compare with.
 
     python -m clipgate_export.goldens_families ViT-B-32-quickgelu RN50 MobileCLIP-S1 \
-        --photos photos-imagenet-sample.tar -o build/families
-    python -m clipgate_export.goldens_families ViT-B-16-SigLIP --tokenizer tests/data/unigram/tokenizer.json \
-        --photos photos-imagenet-sample.tar -o build/families
-    CLIPGATE_FAMILIES=build/families cargo test --release --test clipgate families -- --nocapture
+        --photos photos-imagenet-sample.tar -o ../../build/families
+    python -m clipgate_export.goldens_families ViT-B-16-SigLIP --tokenizer ../../tests/data/unigram/tokenizer.json \
+        --photos photos-imagenet-sample.tar -o ../../build/families
+    cargo test --test clipgate oracle::families -- --nocapture
 
 The weights are drawn (seed fixed). `images/` gets photos as they are and as lossless PNGs, since JPEG decoders differ
 by a few units; `NAME/bundle` the fp32 towers as a bundle without labels and calibration; `NAME/expected.json` the
