@@ -44,7 +44,7 @@ from .graph import Graph
 from .images import ImageFolder
 from .int8 import to_int8
 from .labels import build_bank, read_labels, read_templates
-from .onnx_files import PROTOBUF_LIMIT
+from .onnx_files import PROTOBUF_LIMIT, gather_weights
 from .spec import Model
 from .subject import from_bundle
 from .text_tokenizer import TextTokenizer
@@ -163,8 +163,7 @@ def make(
             ids = TextTokenizer(model.text_spec.tokenizer_json)(texts)
             recipe["text"] = to_int8(model.text, lambda: (row[None] for row in ids), folder / TEXT_ENCODER).recipe
         else:
-            refuse_too_large(model.text)
-            shutil.copyfile(model.text, folder / TEXT_ENCODER)
+            shutil.copyfile(in_one_file(model.text), folder / TEXT_ENCODER)
     elif arguments.text_int8:
         raise UserError("--text-int8: the source has no text tower; give --onnx-text FILE, or leave it out")
 
@@ -246,9 +245,12 @@ def recipe_record(arguments: argparse.Namespace, images: ImageFolder, ranges: Se
     }
 
 
-def refuse_too_large(text: Path) -> None:
-    if text.with_suffix(".data").exists():
+def in_one_file(text: Path) -> Path:
+    """The same graph with its weights inside, as a bundle carries it."""
+    gathered = gather_weights(text)
+    if gathered.with_suffix(".data").exists():
         raise UserError(f"the fp32 text tower has over {PROTOBUF_LIMIT} bytes, more than a graph can hold; --text-int8")
+    return gathered
 
 
 def keep(model: Model, folder: Path) -> None:
