@@ -149,8 +149,15 @@ def make(
     """Fills `folder` with the bundle."""
     ranges, *halves = images.split(arguments.range_images)
     say(f"quantising the image tower on {len(ranges)} images")
-    quantised = to_int8(model.image, lambda: images.batches(model.preprocessing, ranges), folder / IMAGE_ENCODER)
-    recipe = recipe_record(arguments, images, ranges) | {"image": quantised.recipe}
+    quantised = to_int8(
+        model.image,
+        lambda: images.batches(model.preprocessing, ranges),
+        folder / IMAGE_ENCODER,
+        arguments.min_cosine,
+    )
+    for line in quantised.report.lines():
+        say(f"  {line}")
+    recipe = recipe_record(arguments, images, ranges) | {"image": quantised.record()}
     graph = Graph(folder / IMAGE_ENCODER)
     selftest = Selftest.of(graph, model.preprocessing)
     write_bytes(folder / SELFTEST, selftest.file())
@@ -161,7 +168,8 @@ def make(
             texts = range_texts(arguments, model, labels)
             say(f"quantising the text tower on {len(texts)} texts")
             ids = TextTokenizer(model.text_spec.tokenizer_json)(texts)
-            recipe["text"] = to_int8(model.text, lambda: (row[None] for row in ids), folder / TEXT_ENCODER).recipe
+            tower = to_int8(model.text, lambda: (row[None] for row in ids), folder / TEXT_ENCODER, arguments.min_cosine)
+            recipe["text"] = tower.record()
         else:
             shutil.copyfile(in_one_file(model.text), folder / TEXT_ENCODER)
     elif arguments.text_int8:

@@ -81,12 +81,20 @@ def main() -> None:
     images = read_tiny_imagenet(arguments.data)
 
     say("quantising the image tower")
-    image = quantize_tower(towers.image, normalise(images.decode(splits.held_out["quantisation"])))
-    say(f"image tower: {image.rule}, per channel {image.per_channel}: {image.cosines}")
+    image = quantize_tower(
+        arguments.work / "image_fp32.onnx",
+        normalise(images.decode(splits.held_out["quantisation"])),
+        arguments.work / "image_int8.onnx",
+    )
+    say(f"image tower: {image.recipe.words()}: {image.candidates}")
     say("quantising the text tower")
-    text = quantize_tower(towers.text, text_range_inputs(arguments.data, arguments.output))
-    say(f"text tower: {text.rule}, per channel {text.per_channel}: {text.cosines}")
-    image_bytes, text_bytes = graph_bytes(image.model), graph_bytes(text.model)
+    text = quantize_tower(
+        arguments.work / "text_fp32.onnx",
+        text_range_inputs(arguments.data, arguments.output),
+        arguments.work / "text_int8.onnx",
+    )
+    say(f"text tower: {text.recipe.words()}: {text.candidates}")
+    image_bytes, text_bytes = ((arguments.work / name).read_bytes() for name in ("image_int8.onnx", "text_int8.onnx"))
 
     bank = default_bank(arguments.data, splits)
     graph = Graph(image_bytes)
@@ -125,8 +133,8 @@ def main() -> None:
     say("measuring")
     report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate, towers.state)
     report["quantisation"] = {
-        "image": {"rule": image.rule, "per_channel": image.per_channel, "cosines": image.cosines},
-        "text": {"rule": text.rule, "per_channel": text.per_channel, "cosines": text.cosines},
+        "image": {"recipe": image.recipe.words(), "cosines": image.candidates},
+        "text": {"recipe": text.recipe.words(), "cosines": text.candidates},
     }
     report["npu"] = check_npu(arguments.output / "image_encoder.onnx", images, splits)
     write_bytes(arguments.work / "report.json", to_json(report))

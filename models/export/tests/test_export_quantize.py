@@ -1,6 +1,8 @@
 """Export and quantisation of tiny towers: the same graph from the same weights, all of it in int8."""
 
 import hashlib
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,7 +14,8 @@ from clipgate_export.export import export_image_tower, export_text_tower
 from clipgate_export.graph import Graph, unit
 from clipgate_export.onnx_model import graph_bytes
 from clipgate_export.pocket import PREPROCESSING
-from clipgate_export.quantize import Quantized, quantize_tower, unquantized_operators
+from clipgate_export.quantization.recipe import Recipe
+from clipgate_export.quantize import RECIPES, quantize_tower, unquantized_operators
 from clipgate_export.text_tower import TextTower
 from clipgate_export.tower import ImageTower
 
@@ -22,9 +25,23 @@ def inputs() -> np.ndarray:
     return np.random.default_rng(11).standard_normal((12, 3, 64, 64)).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Quantized:
+    model: onnx.ModelProto
+    sha256: str
+
+
+def quantize(model: onnx.ModelProto, inputs: np.ndarray, folder: Path, recipes: list[Recipe] = RECIPES) -> Quantized:
+    (folder / "fp32.onnx").write_bytes(graph_bytes(model))
+    report = quantize_tower(folder / "fp32.onnx", inputs, folder / "int8.onnx", recipes)
+    assert report.sha256 == hashlib.sha256((folder / "int8.onnx").read_bytes()).hexdigest()
+    assert list(report.candidates) == [recipe.words() for recipe in recipes]
+    return Quantized(onnx.load(folder / "int8.onnx"), report.sha256)
+
+
 @pytest.fixture(scope="module")
-def quantized(tiny_tower: ImageTower, inputs: np.ndarray) -> Quantized:
-    return quantize_tower(export_image_tower(tiny_tower), inputs)
+def quantized(tiny_tower: ImageTower, inputs: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Quantized:
+    return quantize(export_image_tower(tiny_tower), inputs, tmp_path_factory.mktemp("image"))
 
 
 def test_the_exported_graph_is_the_tower(tiny_tower: ImageTower, inputs: np.ndarray) -> None:
@@ -57,11 +74,8 @@ def test_an_operator_left_in_float_is_noticed(tiny_tower: ImageTower) -> None:
     assert len(unquantized_operators(export_image_tower(tiny_tower))) > 20
 
 
-def test_digests_repeat(quantized: Quantized, tiny_tower: ImageTower, inputs: np.ndarray) -> None:
-    again = quantize_tower(export_image_tower(tiny_tower), inputs)
-    one, other = (hashlib.sha256(graph_bytes(q.model)).hexdigest() for q in (quantized, again))
-    assert one == other
-    assert again.cosines == quantized.cosines
+def test_digests_repeat(quantized: Quantized, tiny_tower: ImageTower, inputs: np.ndarray, tmp_path: Path) -> None:
+    assert quantize(export_image_tower(tiny_tower), inputs, tmp_path).sha256 == quantized.sha256
 
 
 def test_the_selftest_repeats(quantized: Quantized) -> None:
@@ -70,7 +84,7 @@ def test_the_selftest_repeats(quantized: Quantized) -> None:
     assert np.linalg.norm(one.image_embeds) == pytest.approx(1, abs=1e-6)
 
 
-def test_the_text_graph_is_the_tower_and_small() -> None:
+def test_the_text_graph_is_the_tower_and_small(tmp_path: Path) -> None:
     torch.manual_seed(3)
     tower = TextTower().eval()
     ids = torch.zeros(6, 77, dtype=torch.long)
@@ -81,6 +95,6 @@ def test_the_text_graph_is_the_tower_and_small() -> None:
         wanted = unit(tower(ids).numpy())
     model = export_text_tower(tower)
     assert np.abs(Graph(model)(ids.numpy()) - wanted).max() < 1e-4
-    quantized = quantize_tower(model, ids.numpy(), channel_modes=(False,))
+    quantized = quantize(model, ids.numpy(), tmp_path, RECIPES[:4])
     assert (Graph(quantized.model)(ids.numpy()) * wanted).sum(1).mean() > 0.98
     assert len(graph_bytes(quantized.model)) < 3.6e6

@@ -1,0 +1,96 @@
+"""Reads an fp32 graph that is to be quantised, and says in one line why one cannot be."""
+
+import tempfile
+from pathlib import Path
+
+import onnx
+import onnxruntime as ort
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto
+from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+from ..errors import UserError
+from ..onnx_model import OPSET
+
+# Rewrites of ONNX Runtime that would hide what is looked for here, or that cost speed once quantised.
+LEFT_OUT = ["MatMulAddFusion", "TransposeOptimizer"]
+
+
+def read(path: Path) -> ModelProto:
+    """The graph with its weights inside, constants folded, checked: one input, one output, fixed shapes."""
+    model = _parse(path)
+    _check_external_data(path, model)
+    _check_opset(path, model)
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in initializers]
+    for kind, values in (("input", inputs), ("output", list(model.graph.output))):
+        if len(values) != 1:
+            names = ", ".join(value.name for value in values)
+            raise UserError(f"{path}: has {len(values)} {kind}s ({names}); one is needed: export one tower alone")
+        _check_shape(path, kind, values[0])
+    return _folded(path)
+
+
+def _parse(path: Path) -> ModelProto:
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except DecodeError:
+        raise UserError(f"{path}: not an ONNX file, or cut off") from None
+    if not model.graph.node:
+        raise UserError(f"{path}: not an ONNX file: it holds no graph")
+    return model
+
+
+def _check_external_data(path: Path, model: ModelProto) -> None:
+    folder = path.resolve().parent
+    for tensor in model.graph.initializer:
+        if not uses_external_data(tensor):
+            continue
+        location = Path(ExternalDataInfo(tensor).location)
+        file = (folder / location).resolve()
+        if location.is_absolute() or not file.is_relative_to(folder):
+            raise UserError(f"{path}: weights of {tensor.name} lie outside its folder, at {location}: refused")
+        if not file.is_file():
+            raise UserError(f"{path}: its weights file {location} is missing; put it beside the graph")
+
+
+def _check_opset(path: Path, model: ModelProto) -> None:
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx") and opset.version > OPSET:
+            raise UserError(f"{path}: opset {opset.version} is too new; export it with opset {OPSET}")
+    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
+        raise UserError(f"{path}: is quantised already; give its fp32 source")
+
+
+def _check_shape(path: Path, kind: str, value: onnx.ValueInfoProto) -> None:
+    dims = value.type.tensor_type.shape.dim
+    for axis, dim in enumerate(dims):
+        if not dim.HasField("dim_value") or dim.dim_value < 1:
+            name = f" ({dim.dim_param})" if dim.dim_param else ""
+            raise UserError(
+                f"{path}: axis {axis}{name} of {kind} {value.name} is dynamic; export it with a fixed size, batch 1"
+            )
+    if kind == "input" and (not dims or dims[0].dim_value != 1):
+        raise UserError(f"{path}: input {value.name} does not take one row at a time; export it with batch 1")
+    if kind == "output" and value.type.tensor_type.elem_type != TensorProto.FLOAT:
+        raise UserError(f"{path}: output {value.name} is not f32; give the fp32 graph")
+
+
+def _folded(path: Path) -> ModelProto:
+    """The graph as ONNX Runtime simplifies it: constants folded, BatchNorm in its convolution, Gelu one operator."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "folded.onnx"
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(target)
+        try:
+            ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT)
+        except Exception as error:
+            raise UserError(f"{path}: ONNX Runtime refuses it: {str(error).splitlines()[0]}") from None
+        return onnx.load(target)
