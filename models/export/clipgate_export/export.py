@@ -18,7 +18,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .attention import simplify
 from .data import IMAGE_SIZE
-from .onnx_files import gather_weights
 from .onnx_model import IR_VERSION, OPSET, strip_traces
 from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, TextTower
 from .tower import ImageTower, ResidualBlock
@@ -62,25 +61,21 @@ def export_text_tower(tower: TextTower) -> ModelProto:
 def export_tower(tower: nn.Module, example: torch.Tensor, input_name: str, output_name: str, path: Path) -> Path:
     """Writes any tower of a dual encoder as an fp32 graph of the example's shape [1, ...]; consumes `tower`.
 
-    Its attention is put into plain form in place. The weights go to the disk one tensor at a time, so that they are
-    never in memory more than twice; they end up inside `path` unless that would pass protobuf's 2 GB.
+    Its attention is put into plain form in place. The weights go one tensor at a time into a data file beside `path`,
+    and the tower gives its memory back; `gather_weights` makes one file of the two.
     """
     tower = simplify(reparameterize_model(tower.eval(), inplace=True))
     program = _program(tower, example, input_name, output_name)
-    model = program.model
-    for value in model.graph.initializers.values():
-        _bound_mask(value)
+    _bound_masks(program.model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = path.with_suffix(".data")
-    onnx_ir.save(model, path, external_data=data.name)
+    onnx_ir.save(program.model, path, external_data=path.with_suffix(".data").name)
     tower.to("meta")
-    del program, model, tower
+    del program, tower
     gc.collect()
     graph = onnx.load(path, load_external_data=False)
     strip_traces(graph)
     graph.ir_version = IR_VERSION
     onnx.save(graph, path)
-    gather_weights(path)
     onnx.checker.check_model(path, full_check=True)
     check_operators(graph, path)
     return path
@@ -94,16 +89,18 @@ def check_operators(graph: ModelProto, path: Path) -> None:
         raise RuntimeError(f"{path.name}: the exported graph holds {', '.join(left)}, which would not quantise whole")
 
 
-def _bound_mask(value: onnx_ir.Value) -> None:
+def _bound_masks(model: onnx_ir.Model) -> None:
     """Minus infinity, or the lowest f32, in an attention mask becomes `MASKED`."""
-    tensor = value.const_value
-    if tensor is None or tensor.dtype != onnx_ir.DataType.FLOAT or len(tensor.shape) < 2:
-        return
-    if tensor.shape[-1] != tensor.shape[-2]:
-        return
-    numbers = tensor.numpy()
-    if numbers.min() < -1e30:
-        value.const_value = onnx_ir.tensor(np.where(numbers < -1e30, np.float32(MASKED), numbers), name=value.name)
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is None or tensor.dtype != onnx_ir.DataType.FLOAT or len(tensor.shape) < 2:
+            continue
+        if tensor.shape[-1] != tensor.shape[-2]:
+            continue
+        numbers = tensor.numpy()
+        if numbers.min() < -1e30:
+            bounded = np.where(numbers < -1e30, np.float32(MASKED), numbers)
+            value.const_value = onnx_ir.tensor(bounded, name=value.name)
 
 
 def _export(tower: nn.Module, example: torch.Tensor, input_name: str, output_name: str) -> ModelProto:

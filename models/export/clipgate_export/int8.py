@@ -1,29 +1,39 @@
-"""A tower's fp32 graph to its static int8 one: the one place that chooses the quantiser."""
+"""A tower's fp32 graph to its static int8 one, by the recipe that a bundle gets unless a layer needs more."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
+from .quantization.engine import quantize, quantize_best
+from .quantization.observe import Batches
+from .quantization.recipe import Recipe, Report
 
-from .quantization.engine import quantize
-from .quantization.recipe import Recipe
-
-Batches = Callable[[], Iterator[np.ndarray]]
-
-
-DEFAULT = Recipe()
+# One scale a tensor, as the NPU wants it; which share of the images' extremes stays within is chosen by the cosine.
+RECIPES = (Recipe("minmax"), Recipe("quantile", 99.0), Recipe("quantile", 90.0))
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """What the manifest says of it: the recipe that was followed, and the mean cosine to fp32 on its own inputs."""
+    """What was done, for people and for the manifest."""
 
-    recipe: dict
-    cosine: float
+    report: Report
+
+    def record(self) -> dict:
+        report = self.report
+        return {
+            "method": report.recipe.words(),
+            "tried": report.candidates,
+            "kept_in_float": [layer.name for layer in report.layers[: report.kept]],
+            "cosine_to_fp32": round(report.mean_cosine, 4),
+            "share_of_fp32": round(report.share_of_fp32, 4),
+        }
 
 
-def to_int8(fp32: Path, batches: Batches, output: Path, recipe: Recipe = DEFAULT) -> Quantised:
-    """Writes `output`; `batches` yields the inputs that set the ranges, each [1, ...], the same every time."""
-    report = quantize(fp32, batches, recipe, output, progress=True)
-    return Quantised(report.record(), report.mean_cosine)
+def to_int8(fp32: Path, batches: Batches, output: Path, target_cosine: float) -> Quantised:
+    """Writes `output`; `batches` yields the inputs that set the ranges, each [1, ...], the same every time.
+
+    Where no recipe reaches the target over those inputs, the layers that suffer most stay in float.
+    """
+    report = quantize_best(fp32, batches, RECIPES, output, progress=True)
+    if report.mean_cosine < target_cosine < 1:
+        report = quantize(fp32, batches, replace(report.recipe, target_cosine=target_cosine), output, progress=True)
+    return Quantised(report)

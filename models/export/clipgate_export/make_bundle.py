@@ -44,7 +44,7 @@ from .graph import Graph
 from .images import ImageFolder
 from .int8 import to_int8
 from .labels import build_bank, read_labels, read_templates
-from .onnx_files import PROTOBUF_LIMIT
+from .onnx_files import PROTOBUF_LIMIT, gather_weights
 from .spec import Model
 from .subject import from_bundle
 from .text_tokenizer import TextTokenizer
@@ -149,8 +149,15 @@ def make(
     """Fills `folder` with the bundle."""
     ranges, *halves = images.split(arguments.range_images)
     say(f"quantising the image tower on {len(ranges)} images")
-    quantised = to_int8(model.image, lambda: images.batches(model.preprocessing, ranges), folder / IMAGE_ENCODER)
-    recipe = recipe_record(arguments, images, ranges) | {"image": quantised.recipe}
+    quantised = to_int8(
+        model.image,
+        lambda: images.batches(model.preprocessing, ranges),
+        folder / IMAGE_ENCODER,
+        arguments.min_cosine,
+    )
+    for line in quantised.report.lines():
+        say(f"  {line}")
+    recipe = recipe_record(arguments, images, ranges) | {"image": quantised.record()}
     graph = Graph(folder / IMAGE_ENCODER)
     selftest = Selftest.of(graph, model.preprocessing)
     write_bytes(folder / SELFTEST, selftest.file())
@@ -161,10 +168,10 @@ def make(
             texts = range_texts(arguments, model, labels)
             say(f"quantising the text tower on {len(texts)} texts")
             ids = TextTokenizer(model.text_spec.tokenizer_json)(texts)
-            recipe["text"] = to_int8(model.text, lambda: (row[None] for row in ids), folder / TEXT_ENCODER).recipe
+            tower = to_int8(model.text, lambda: (row[None] for row in ids), folder / TEXT_ENCODER, arguments.min_cosine)
+            recipe["text"] = tower.record()
         else:
-            refuse_too_large(model.text)
-            shutil.copyfile(model.text, folder / TEXT_ENCODER)
+            shutil.copyfile(in_one_file(model.text), folder / TEXT_ENCODER)
     elif arguments.text_int8:
         raise UserError("--text-int8: the source has no text tower; give --onnx-text FILE, or leave it out")
 
@@ -246,9 +253,12 @@ def recipe_record(arguments: argparse.Namespace, images: ImageFolder, ranges: Se
     }
 
 
-def refuse_too_large(text: Path) -> None:
-    if text.with_suffix(".data").exists():
+def in_one_file(text: Path) -> Path:
+    """The same graph with its weights inside, as a bundle carries it."""
+    gathered = gather_weights(text)
+    if gathered.with_suffix(".data").exists():
         raise UserError(f"the fp32 text tower has over {PROTOBUF_LIMIT} bytes, more than a graph can hold; --text-int8")
+    return gathered
 
 
 def keep(model: Model, folder: Path) -> None:

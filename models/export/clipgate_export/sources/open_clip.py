@@ -5,6 +5,7 @@ import difflib
 import json
 import logging
 import math
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -63,7 +64,8 @@ class TextTower(nn.Module):
 
 
 def load(arguments: argparse.Namespace, work: Path) -> Model:
-    logging.getLogger().setLevel(logging.ERROR)
+    for noisy in (None, "huggingface_hub"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     configuration = find_configuration(arguments.open_clip)
     refuse_what_cannot_be_followed(configuration)
     weights = find_weights(arguments, configuration)
@@ -159,6 +161,7 @@ def find_weights(arguments: argparse.Namespace, configuration: Configuration) ->
     if bool(tag.get("quick_gelu")) != quick and "timm_model_name" not in configuration.model["vision_cfg"]:
         other = name.removesuffix("-quickgelu") if quick else f"{name}-quickgelu"
         raise UserError(f"{name}: the weights of tag {given} have another activation than this model; take {other}")
+    print(f"fetching the weights of {name}, tag {given}", file=sys.stderr, flush=True)
     try:
         file = download_pretrained(tag)
     except Exception as error:
