@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto
 from safetensors.numpy import save
 
 from .bank import Bank
@@ -100,11 +99,6 @@ def bindings(image_encoder: Path | bytes, bank: Bank, selftest: Selftest) -> dic
 
 def to_json(record: object) -> bytes:
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def graph_bytes(model: ModelProto) -> bytes:
-    """The same graph, the same bytes."""
-    return model.SerializeToString(deterministic=True)
 
 
 def write_bundle(

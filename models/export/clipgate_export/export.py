@@ -18,7 +18,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .attention import simplify
 from .data import IMAGE_SIZE
-from .onnx_files import IR_VERSION, OPSET, gather_weights, strip_traces
+from .onnx_files import gather_weights
+from .onnx_model import IR_VERSION, OPSET, strip_traces
 from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, TextTower
 from .tower import ImageTower, ResidualBlock
 

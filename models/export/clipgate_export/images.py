@@ -3,7 +3,7 @@
 import hashlib
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,9 @@ class ImageFolder:
         found = image_paths(path)
         labelled = is_folder_per_label(path, found)
         files, broken = [], []
-        for file in tqdm(found, desc=f"reading {path.name}", unit="image", disable=not progress, leave=False):
+        # On a terminal only: a bar in a log is noise.
+        quiet = None if progress else True
+        for file in tqdm(found, desc=f"reading {path.name}", unit="image", disable=quiet, leave=False):
             try:
                 content = file.read_bytes()
                 decode(content)
@@ -65,6 +67,10 @@ class ImageFolder:
     def labels(self) -> list[str]:
         """The sub-folders' names, sorted; empty where the images are not sorted into labels."""
         return sorted({file.label for file in self.files if file.label is not None})
+
+    def unlabelled(self) -> "ImageFolder":
+        """The same images, their sub-folders meaning nothing."""
+        return replace(self, files=[replace(file, label=None) for file in self.files])
 
     def warning(self) -> str | None:
         """One line about the images that were skipped."""

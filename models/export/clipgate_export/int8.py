@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from .bundle import graph_bytes
 from .files import write_bytes
+from .onnx_model import graph_bytes
 from .quantize import quantize_tower
 
 Batches = Callable[[], Iterator[np.ndarray]]

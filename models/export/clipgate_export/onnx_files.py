@@ -1,4 +1,4 @@
-"""ONNX files as the bundle wants them, without torch: what tells how a graph was made goes, shapes are fixed."""
+"""ONNX files on disk: weights gathered into one file, and a user's graph read with every check that it needs."""
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -7,33 +7,11 @@ from onnx import ModelProto, TensorProto
 
 from .errors import UserError
 from .files import write_bytes
+from .onnx_model import OPSET, graph_bytes
 
-OPSET = 20
 # The newest opset that every ONNX Runtime the library loads (1.28 and later) executes.
 NEWEST_OPSET = 25
-IR_VERSION = 10
 PROTOBUF_LIMIT = 2**31 - 1
-
-
-def strip_traces(model: ModelProto) -> None:
-    """Removes what tells where and how the graph was made, and operator sets that no node uses."""
-    used = {node.domain for node in model.graph.node}
-    kept = [opset for opset in model.opset_import if opset.domain in used]
-    del model.opset_import[:]
-    model.opset_import.extend(kept)
-    for holder in (model, model.graph, *model.graph.node):
-        if hasattr(holder, "metadata_props"):
-            del holder.metadata_props[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        del value.metadata_props[:]
-        value.doc_string = ""
-    for tensor in model.graph.initializer:
-        del tensor.metadata_props[:]
-        tensor.doc_string = ""
-    model.doc_string = model.graph.doc_string = ""
-    model.producer_name, model.producer_version = "clipgate_export", ""
 
 
 def weight_bytes(model: ModelProto, folder: Path) -> int:
@@ -59,7 +37,7 @@ def gather_weights(path: Path) -> Path:
     if not data or weight_bytes(model, path.parent) > PROTOBUF_LIMIT - 2**20:
         return path
     onnx.load_external_data_for_model(model, str(path.parent))
-    write_bytes(path, model.SerializeToString(deterministic=True))
+    write_bytes(path, graph_bytes(model))
     for name in data:
         (path.parent / name).unlink()
     return path

@@ -4,7 +4,8 @@
 
 Each model gets drawn weights (or --pretrained FILE); open_clip's transform, tokenizer and towers give the reference,
 the written graphs with this package's preprocessing and tokenizer.json the answer. Exit 1 if a cosine is below 0.9999.
-SigLIP models need --tokenizer FOLDER, which both sides read.
+SigLIP models need --tokenizer FOLDER, which both sides read. With --preprocessing, which must then say what
+open_clip does by default, a model whose published weights differ can be compared (ViT-L-14).
 """
 
 import argparse
@@ -94,7 +95,10 @@ def check(name: str, arguments: argparse.Namespace, files: Sequence[Path]) -> Pa
     configuration = find_configuration(name)
     model = build(configuration, find_weights(arguments, configuration), arguments.seed)
     size = configuration.model["vision_cfg"].get("image_size", 224)
-    told = configuration.preprocess or agreed_preprocessing(configuration.name) or {}
+    told = configuration.preprocess
+    if told is None and not arguments.preprocessing:
+        told = agreed_preprocessing(configuration.name)
+    told = told or {}
     settings = asdict(PreprocessCfg(size=size)) | {key: told[key] for key in asdict(PreprocessCfg()) if key in told}
     settings["size"] = size
     text = configuration.model["text_cfg"]

@@ -19,7 +19,7 @@ from open_clip.tokenizer import default_bpe
 
 from . import card, evaluate, goldens_pocket, htp_check, train_text
 from .bank import Bank, Label
-from .bundle import Description, Origin, Selftest, TextEntry, bindings, graph_bytes, to_json, write_bundle
+from .bundle import Description, Origin, Selftest, TextEntry, bindings, to_json, write_bundle
 from .calibrate import Gate, calibration_record, fit_gate
 from .data import (
     IMAGE_SIZE,
@@ -34,6 +34,7 @@ from .export import export_image_tower, export_text_tower, load_image_tower, loa
 from .files import write_bytes
 from .graph import Graph
 from .names import TEMPLATES, read_split
+from .onnx_model import graph_bytes
 from .preprocess import MEAN, STD, normalise
 from .quantize import quantize_tower
 from .scores import Cosines

@@ -19,7 +19,7 @@ from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from .graph import Graph
-from .onnx_files import IR_VERSION, strip_traces
+from .onnx_model import IR_VERSION, strip_traces
 
 FLOATS = (TensorProto.FLOAT,)
 # Of a tensor's per-input extremes, which one bounds its range: the furthest of all, or this quantile.

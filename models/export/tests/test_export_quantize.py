@@ -7,9 +7,10 @@ import onnx
 import pytest
 import torch
 
-from clipgate_export.bundle import Selftest, graph_bytes
+from clipgate_export.bundle import Selftest
 from clipgate_export.export import export_image_tower, export_text_tower
 from clipgate_export.graph import Graph, unit
+from clipgate_export.onnx_model import graph_bytes
 from clipgate_export.pocket import PREPROCESSING
 from clipgate_export.quantize import Quantized, quantize_tower, unquantized_operators
 from clipgate_export.text_tower import TextTower

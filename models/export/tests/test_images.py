@@ -7,7 +7,7 @@ import numpy as np
 import open_clip
 import pytest
 from PIL import Image
-from tiny_clip import write_pictures
+from tiny_models import write_pictures
 
 from clipgate_export.errors import UserError
 from clipgate_export.images import ImageFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tiny_clip import write_pictures
+from tiny_models import write_pictures
 from tiny_onnx import DIM, write_pair
 
 from clipgate_export import make_bundle
@@ -77,6 +77,13 @@ def test_plain_images_make_a_bundle_without_labels(pair: list[str], labelled: Pa
     assert "labels" not in manifest and "calibration" not in manifest
     assert manifest["logit_bias"] == -10
     assert manifest["text_encoder"]["prompt_template"] == "This is a photo of {}."
+
+
+def test_an_image_tower_alone_makes_a_bundle_without_texts(pair: list[str], labelled: Path, tmp_path: Path) -> None:
+    without_text = [word for place, word in enumerate(pair) if "--onnx-text" not in pair[max(0, place - 1) : place + 1]]
+    assert bundle(without_text, labelled, tmp_path / "out") == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert set(manifest["files"]) == {"image_encoder.onnx", "selftest.safetensors"}
 
 
 def test_templates_are_averaged_and_folders_renamed(pair: list[str], labelled: Path, tmp_path: Path) -> None:

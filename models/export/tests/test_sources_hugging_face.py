@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from tiny_clip import write_pictures, write_unigram
+from tiny_models import write_pictures, write_unigram
 from transformers import (
     CLIPConfig,
     CLIPImageProcessorPil,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from open_clip.model import CLIP
 from safetensors.torch import save_file
-from tiny_clip import CONFIGURATIONS, PREPROCESS, write_configuration, write_pictures
+from tiny_models import CONFIGURATIONS, PREPROCESS, write_configuration, write_pictures
 
 from clipgate_export import parity, sources
 from clipgate_export.errors import UserError

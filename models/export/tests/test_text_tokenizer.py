@@ -7,7 +7,7 @@ import open_clip
 import pytest
 import sentencepiece
 from open_clip.tokenizer import canonicalize_text, default_bpe
-from tiny_clip import write_unigram
+from tiny_models import write_unigram
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from clipgate_export.errors import UserError

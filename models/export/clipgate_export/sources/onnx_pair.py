@@ -10,7 +10,8 @@ from onnx import ModelProto, TensorProto, helper
 
 from ..errors import UserError
 from ..files import write_bytes
-from ..onnx_files import IR_VERSION, OPSET, fixed_shape, one_line, read_untrusted, strip_traces
+from ..onnx_files import fixed_shape, one_line, read_untrusted
+from ..onnx_model import IR_VERSION, OPSET, graph_bytes, strip_traces
 from ..spec import Model, TextSpec
 from ..text_tokenizer import is_clip_bpe, read_tokenizer, with_length
 from .settings import CLIP_TEMPLATE, SIGLIP_TEMPLATE, UNKNOWN_LICENCE, read_preprocessing
@@ -113,7 +114,7 @@ def written(model: ModelProto, path: Path, source: Path) -> Path:
     model = fuse_gelu(model)
     strip_traces(model)
     model.ir_version = max(IR_VERSION, model.ir_version)
-    write_bytes(path, model.SerializeToString(deterministic=True))
+    write_bytes(path, graph_bytes(model))
     try:
         session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
         entry = session.get_inputs()[0]
