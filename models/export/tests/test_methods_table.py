@@ -84,25 +84,40 @@ def test_every_figure_is_the_graphs(table: TowerTable, task: Task) -> None:
     assert set(minmax.auroc) == {"noise"}
 
 
-def test_only_a_whole_graph_in_8_bits_is_recommended(table: TowerTable) -> None:
-    assert [row.whole for row in table.rows] == [False, True, False, False]
-    worse = [replace(row, choosing_drop=GOOD, choosing_cosine=0.995) for row in table.rows]
-    assert methods_table.recommend(worse) == "MinMax"
-    assert methods_table.recommend(worse[2:]) is None
+def test_sixteen_bits_and_kept_layers_are_no_candidates(table: TowerTable) -> None:
+    # 40 images without a change still allow 7 points, so that here nothing is a candidate.
+    assert [row.candidate for row in table.rows] == [False] * 4
+    assert table.recommended is None
 
 
-def test_the_choice_needs_both_bars_and_keeps_the_simple_one() -> None:
-    rows = [FIGURES, replace(FIGURES, method="B", choosing_cosine=0.99914), replace(FIGURES, method="C", cosine=1.0)]
+def test_the_first_that_makes_no_difference_is_recommended() -> None:
+    rows = [FIGURES, replace(FIGURES, method="B", choosing_cosine=0.9996), replace(FIGURES, method="C", cosine=1.0)]
     assert methods_table.recommend(rows) == "A"
-    rows.append(replace(FIGURES, method="D", choosing_cosine=0.9993))
-    assert methods_table.recommend(rows) == "D"
-    rows[3] = replace(rows[3], choosing_drop=replace(GOOD, upper=0.021))
+    rows[1] = replace(rows[1], choosing_cosine=0.9997)
+    assert methods_table.recommend(rows) == "B"
+    rows[1] = replace(rows[1], candidate=False)
     assert methods_table.recommend(rows) == "A"
-    assert methods_table.recommend([replace(FIGURES, choosing_cosine=0.98)]) is None
+    assert methods_table.recommend([replace(FIGURES, candidate=False)]) is None
+
+
+def test_a_candidate_holds_both_bars(task: Task) -> None:
+    seen = task.see(Graph(task.fp32))
+    many = replace(task, classes={role: np.tile(own, 5) for role, own in task.classes.items()})
+    cosines = {name: Cosines.without_negatives(np.tile(own.labels, (5, 1))) for name, own in seen.cosines.items()}
+    same = replace(seen, cosines=cosines)
+
+    def candidate(recipe: Recipe, kept: int = 0, embeds: np.ndarray = seen.choosing) -> bool:
+        pair = (same, replace(same, choosing=embeds))
+        return methods_table.figures(many, "A", recipe, pair, 1.0, 2.0, 0.3, kept).candidate
+
+    assert candidate(Recipe())
+    assert not candidate(Recipe(activation_bits=16))
+    assert not candidate(Recipe(), kept=1)
+    assert not candidate(Recipe(), embeds=seen.choosing[::-1])
 
 
 def test_the_markdown_has_every_method_and_the_reason(table: TowerTable) -> None:
-    rows = [*table.rows[:3], replace(table.rows[3], kept=2)]
+    rows = [replace(row, candidate=row.method == "MinMax") for row in table.rows]
     words = table_report.render([replace(table, rows=rows, recommended="MinMax")])
     for name in RECIPES:
         assert re.search(rf"^\| \*{{0,2}}{name}", words, re.MULTILINE)
