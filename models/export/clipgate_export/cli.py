@@ -15,6 +15,7 @@ from .errors import UserError
 COMMANDS = {
     "bundle": ("make_bundle", "turn a checkpoint into a bundle that clipgate loads"),
     "verify": ("verify", "compare an int8 image encoder with the fp32 one on your images"),
+    "table": ("methods_table", "write the table of quantisation methods on pocket's towers"),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130
