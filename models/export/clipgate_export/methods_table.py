@@ -25,7 +25,7 @@ from .quantization.recipe import Recipe
 from .table_report import FP32, NEGLIGIBLE, Figures, TowerTable, render, replace_between_markers
 
 ROUNDS, REPEATS = 7, 30
-RANGE_IMAGES = 600
+RANGE_IMAGES = 300
 MIXED_TARGET = 0.9999
 MAX_DROP, MIN_COSINE = 0.02, 0.99
 
