@@ -293,7 +293,7 @@ impl TextEncoder {
         let known = self.run(&text)?;
         if fillers.get(&filler).map(Embedding::as_slice) == Some(known.as_slice()) {
             return Err(Error::caller(
-                "the text encoder knows none of its words; use others, or the bundle of a larger model",
+                "the text encoder knows none of its pieces; use other words, or the bundle of a larger model",
             ));
         }
         Ok(())

@@ -320,7 +320,7 @@ fn a_label_that_the_text_encoder_does_not_know_is_refused_by_name() {
     assert_eq!(status(&output), 2);
     let said = stderr(&output);
     assert!(
-        said.contains("label \"giraffe\": the text encoder knows none of its words"),
+        said.contains("label \"giraffe\": the text encoder knows none of its pieces"),
         "{said}"
     );
 }

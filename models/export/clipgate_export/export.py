@@ -11,13 +11,14 @@ import onnx
 import onnx_ir
 import torch
 from onnx import ModelProto
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from timm.utils.model import reparameterize_model
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .attention import simplify
 from .data import IMAGE_SIZE
+from .errors import UserError
 from .onnx_model import IR_VERSION, OPSET, strip_traces
 from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, TextTower
 from .tower import ImageTower, ResidualBlock
@@ -129,19 +130,42 @@ def _program(tower: nn.Module, example: torch.Tensor, input_name: str, output_na
     return program
 
 
-def load_image_tower(weights: Path) -> tuple[ImageTower, float]:
-    """The trained image tower and its logit scale, from image_tower.safetensors."""
-    with safe_open(weights, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-    scale = float(tensors.pop("logit_scale"))
+def load_image_tower(weights: Path, made_from: str) -> tuple[ImageTower, float]:
+    """The trained image tower and its logit scale, from image_tower.safetensors of a training on `made_from`."""
+    tensors = _read_weights(weights, made_from)
+    scale = tensors.pop("logit_scale", torch.tensor(float("nan")))
     tower = ImageTower()
-    tower.load_state_dict(tensors)
-    return tower.eval(), scale
+    _fill(tower, tensors, weights)
+    return tower.eval(), float(scale)
 
 
-def load_text_tower(weights: Path) -> TextTower:
-    """The distilled text tower, from text_tower.safetensors."""
+def load_text_tower(weights: Path, made_from: str) -> TextTower:
+    """The distilled text tower, from text_tower.safetensors of a training on `made_from`."""
     tower = TextTower()
-    with safe_open(weights, "pt") as file:
-        tower.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
+    _fill(tower, _read_weights(weights, made_from), weights)
     return tower.eval()
+
+
+def _read_weights(path: Path, made_from: str) -> dict[str, torch.Tensor]:
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            source = (file.metadata() or {}).get("made_from")
+    except SafetensorError as error:
+        raise UserError(f"{path}: damaged ({error}); delete it to train again") from error
+    if source != made_from:
+        raise UserError(
+            f"{path}: trained on other data or other splits than these, so what is held out here it may have seen; "
+            f"delete it to train again"
+        )
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"{path}: {name} holds a value that is not a number; delete the file to train again")
+    return tensors
+
+
+def _fill(tower: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        tower.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path}: not the weights of a {type(tower).__name__}; delete it to train again") from error

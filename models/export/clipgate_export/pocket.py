@@ -24,15 +24,18 @@ from .bank import Bank, Label
 from .bundle import Description, Origin, Selftest, TextEntry, bindings, to_json, write_bundle
 from .calibrate import Gate, calibration_record, fit_gate
 from .data import (
+    EVERYTHING,
     IMAGE_SIZE,
     Images,
     Splits,
+    made_from,
     read_imagenet_names,
     read_named_text_embeddings,
     read_text_embeddings,
     read_tiny_imagenet,
+    require,
 )
-from .errors import report_errors
+from .errors import UserError, report_errors
 from .export import export_image_tower, export_text_tower, load_image_tower, load_text_tower
 from .files import write_bytes
 from .graph import Graph
@@ -78,9 +81,15 @@ def main() -> None:
     parser.add_argument("--no-report", action="store_true", help="leave the card and the pages as they are")
     arguments = parser.parse_args()
 
-    towers = get_towers(arguments)
+    for name in EVERYTHING:
+        require(arguments.data, name)
+    project = arguments.output.resolve().parents[1]
+    if not arguments.no_report and not (shutil.which("cargo") and (project / "Cargo.toml").is_file()):
+        raise UserError("cargo and clipgate's project around -o are needed for the card; or give --no-report")
     splits = Splits.read(arguments.output / "splits.json")
     images = read_tiny_imagenet(arguments.data)
+    splits.check(images, arguments.output / "splits.json")
+    towers = get_towers(arguments, images)
 
     say("quantising the image tower")
     image = quantize_tower(
@@ -126,14 +135,16 @@ def main() -> None:
         calibration,
         selftest,
     )
-    project = arguments.output.resolve().parents[1]
     if (project / PHOTOS).is_dir():
         goldens_pocket.write(arguments.output, project / PHOTOS, project / GOLDENS)
         say(f"{GOLDENS}: what the bundle says of {PHOTOS}, for the Rust tests")
     if arguments.no_report:
         return
+    say("building clipgate with the new bundle")
+    chapters.run("cargo build --release", project)
     say("measuring")
-    report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate)
+    command = chapters.binaries(project) / "clipgate"
+    report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate, command)
     report["training"] = {"cycles": list(train.CYCLES), "epochs": towers.history}
     report["quantisation"] = {
         "image": {"recipe": image.recipe.words(), "cosines": image.candidates},
@@ -143,12 +154,7 @@ def main() -> None:
     write_bytes(arguments.output / "report.json", to_json(report))
     card.write(arguments.output, report)
     say(f"{arguments.output / 'README.md'} and {arguments.output / 'report.json'} are written")
-    if shutil.which("cargo") and (project / "Cargo.toml").is_file():
-        say("building clipgate with the new bundle, for the outputs in the project's pages")
-        chapters.run("cargo build --release", project)
-        chapters.write(project)
-    else:
-        say("cargo is not here: run clipgate_export.chapters where it is, so that the project's pages follow")
+    chapters.write(project)
 
 
 def check_npu(graph: Path, images: Images, splits: Splits) -> dict | None:
@@ -165,9 +171,9 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def get_towers(arguments: argparse.Namespace) -> Towers:
+def get_towers(arguments: argparse.Namespace, images: Images) -> Towers:
     """Weights from the work folder, trained where they are missing."""
-    work = arguments.work
+    work, splits = arguments.work, arguments.output / "splits.json"
     text_weights = work / "text_tower.safetensors"
     if not text_weights.exists():
         say("training the text tower")
@@ -175,13 +181,19 @@ def get_towers(arguments: argparse.Namespace) -> Towers:
     image_weights = work / "image_tower.safetensors"
     if not image_weights.exists():
         say("training the image tower")
-        train.train(arguments.data, arguments.output / "splits.json", work)
-    tower, logit_scale = load_image_tower(image_weights)
-    image, text = export_image_tower(tower), export_text_tower(load_text_tower(text_weights))
+        train.train(arguments.data, splits, work)
+    tower, logit_scale = load_image_tower(image_weights, made_from(images, splits))
+    names, _ = read_named_text_embeddings(arguments.data)
+    text_source = train_text.made_from(names, arguments.output / "text_split.json")
+    image, text = export_image_tower(tower), export_text_tower(load_text_tower(text_weights, text_source))
     for name, model in (("image_fp32.onnx", image), ("text_fp32.onnx", text)):
         write_bytes(work / name, graph_bytes(model))
         onnx.checker.check_model(work / name)
-    history = [json.loads(line) for line in (work / "train_log.jsonl").read_text().splitlines()]
+    log = work / "train_log.jsonl"
+    try:
+        history = [json.loads(line) for line in log.read_text().splitlines()]
+    except ValueError as error:
+        raise UserError(f"{log}: not the log that the training wrote ({error})") from error
     return Towers(image, text, float(np.float32(logit_scale)), history)
 
 

@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import math
+import pickle
 import sys
 import time
 from dataclasses import replace
@@ -23,7 +24,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from .augment import FAR, NEAR, Views, augment, mix
-from .data import Images, Splits, read_text_embeddings, read_tiny_imagenet
+from .data import Images, Splits, made_from, read_text_embeddings, read_tiny_imagenet
 from .errors import UserError, report_errors
 from .files import write_bytes
 from .tower import ImageTower
@@ -46,8 +47,8 @@ EMA_DECAY = 0.998
 # starts near its end: from the usual 1 / 0.07 the first epochs are spent on growing it.
 FIRST_LOGIT_SCALE, MAX_LOGIT_SCALE = 60.0, 100.0
 OTHER_CLASS_SHARE = 0.5
-# Some two epochs are enough to leave chance far behind; a tower that has not, or that fell back, is lost.
-JUDGED_AFTER, LOST_FACTOR = 3, 3
+# Some two epochs are enough to leave chance behind; a tower that has not, or that fell back, is lost.
+JUDGED_AFTER, LOST_FACTOR = 3, 1.5
 SEED = 20261123
 
 
@@ -58,7 +59,7 @@ class Diverged(UserError):
 class Trainer:
     """The state of one run; everything that a checkpoint holds."""
 
-    def __init__(self, text: Tensor, cycles: tuple[int, ...]) -> None:
+    def __init__(self, text: Tensor, cycles: tuple[int, ...], made_from: str = "") -> None:
         torch.manual_seed(SEED)
         self.tower = ImageTower().to(memory_format=torch.channels_last)
         self.average = ImageTower().to(memory_format=torch.channels_last)
@@ -71,6 +72,7 @@ class Trainer:
             [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}], lr=PEAK_RATE
         )
         self.cycles = cycles
+        self.made_from = made_from
         self.epoch = 0
         self.steps = 0
         self.history: list[dict] = []
@@ -158,7 +160,15 @@ class Trainer:
                 kept.copy_(new)
 
     def save(self, path: Path) -> None:
+        """Raises Diverged, and leaves the checkpoint before, where a weight is not a number."""
+        for name, tensor in (*self.tower.state_dict().items(), *self.average.state_dict().items()):
+            if not torch.isfinite(tensor).all():
+                raise Diverged(
+                    f"{name} is not a number after epoch {self.epoch}: {path} is of the epoch before and whole; "
+                    f"lower PEAK_RATE or RESTART_RATE in train.py and run again"
+                )
         state = {
+            "made_from": self.made_from,
             "tower": self.tower.state_dict(),
             "average": self.average.state_dict(),
             "log_scale": self.log_scale.detach(),
@@ -173,11 +183,19 @@ class Trainer:
         write_bytes(path, content.getvalue())
 
     def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+        try:
+            state = torch.load(path, weights_only=True)
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            raise UserError(f"{path}: damaged; delete it to start anew") from error
+        if state["made_from"] != self.made_from:
+            raise UserError(
+                f"{path} is of a run on other images or another splits.json, whose held-out images it may have "
+                f"trained on: take another -o, or delete it to start anew"
+            )
         started = cycles_started(tuple(state["cycles"]), state["epoch"])
         if self.cycles[: len(started)] != started:
             asked, wanted = (",".join(map(str, cycles)) for cycles in (self.cycles, started))
-            raise SystemExit(
+            raise UserError(
                 f"{path} is of a run in cycles of {wanted} epochs, not {asked}: pass --cycles {wanted}, "
                 f"longer if you like, or delete it to start anew"
             )
@@ -245,6 +263,8 @@ def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] =
     """Writes `output`/image_tower.safetensors and train_log.jsonl, going on from `output`/checkpoint.pt."""
     splits = Splits.read(splits_file)
     images = read_tiny_imagenet(data)
+    splits.check(images, splits_file)
+    source = made_from(images, splits_file)
     text = torch.from_numpy(read_text_embeddings(data, splits.trained_wnids))
     class_of = {wnid: row for row, wnid in enumerate(splits.trained_wnids)}
     held_out = {index for indices in splits.held_out.values() for index in indices}
@@ -261,7 +281,7 @@ def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] =
     watched_pixels = to_pixels(images, watched)
     watched_classes = torch.tensor([splits.label_wnids.index(images.wnids[i]) for i in watched])
 
-    trainer = Trainer(text, cycles)
+    trainer = Trainer(text, cycles, source)
     checkpoint = output / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
@@ -279,10 +299,10 @@ def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] =
         }
         trainer.history.append(record)
         print(json.dumps(record), flush=True)
-        if trainer.epoch >= JUDGED_AFTER and top1 < LOST_FACTOR / len(default_rows):
+        if trainer.epoch >= JUDGED_AFTER and top1 < min(LOST_FACTOR / len(default_rows), 1):
             raise Diverged(
                 f"after {trainer.epoch} epochs {top1:.1%} of the held-out images are right, hardly more than chance: "
-                f"the run has diverged; its last checkpoint is kept, lower PEAK_RATE in train.py and start anew"
+                f"the run has diverged; lower PEAK_RATE in train.py, delete {checkpoint} and start anew"
             )
         trainer.save(checkpoint)
 
@@ -290,7 +310,7 @@ def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] =
     write_bytes(output / "train_log.jsonl", log.encode())
     weights = {name: tensor.contiguous() for name, tensor in trainer.average.state_dict().items()}
     weights["logit_scale"] = trainer.scale.detach().clone()
-    write_bytes(output / "image_tower.safetensors", save(weights))
+    write_bytes(output / "image_tower.safetensors", save(weights, {"made_from": source}))
 
 
 if __name__ == "__main__":

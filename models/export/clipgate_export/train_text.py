@@ -8,6 +8,7 @@ unseen name can hope for. The split is written before the training and read back
 """
 
 import argparse
+import hashlib
 import io
 import math
 import sys
@@ -141,6 +142,11 @@ def embed(tower: TextTower, input_ids: Tensor) -> np.ndarray:
     return torch.cat([F.normalize(tower(part)) for part in input_ids.split(BATCH)]).numpy()
 
 
+def made_from(names: list[str], split: Path) -> str:
+    """What binds a text tower to the names that it may have learnt: SHA-256 of all names and of the split."""
+    return hashlib.sha256("\n".join(names).encode() + split.read_bytes()).hexdigest()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -161,9 +167,10 @@ def train(data: Path, models: Path, output: Path) -> None:
     ids = torch.stack([tokenize([t.format(names[r]) for r in rows])[:, :longest] for t in TEMPLATES])
     ids[..., -1] = torch.where(ids[..., -1] > 0, END_OF_TEXT, ids[..., -1])
     targets = F.normalize(torch.from_numpy(embeddings[rows]))
-    checkpoint = output / "text_checkpoint.pt"
+    source = made_from(names, split)
+    checkpoint = output / f"text_checkpoint-{source[:16]}.pt"
     tower = train_tower(ids, targets, checkpoint=checkpoint)
-    write_bytes(output / "text_tower.safetensors", save(tower.state_dict()))
+    write_bytes(output / "text_tower.safetensors", save(tower.state_dict(), {"made_from": source}))
     checkpoint.unlink(missing_ok=True)
     for label, which in (("trained", rows), ("held-out", held_out)):
         for template in ("a {}", "a photo of a {}."):
