@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $ cargo run --release --example own_labels -- examples/photos/coffee.jpg cat teapot goldfish
-//! teapot               cosine 0.015
+//! teapot               cosine 0.016
 //! cat                  cosine -0.028
 //! goldfish             cosine -0.055
 //! not sure (Transferred calibration)
