@@ -3,8 +3,8 @@
 //! ```text
 //! $ cargo run --release --example abstain
 //! a covered lens   ask someone to clean the lens
-//! stripes          look again with the next frame
-//! a checkerboard   look again with the next frame
+//! stripes          do nothing: it is none of our things
+//! a horizon        look again with the next frame
 //! ```
 
 use std::error::Error;
@@ -28,8 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             draw(|x, _| if x / 16 % 2 == 0 { 30 } else { 220 }),
         ),
         (
-            "a checkerboard",
-            draw(|x, y| if (x / 20 + y / 20) % 2 == 0 { 0 } else { 255 }),
+            "a horizon",
+            draw(|_, y| if y < HEIGHT / 2 { 220 } else { 70 }),
         ),
     ];
     for (name, pixels) in &frames {

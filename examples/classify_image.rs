@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $ cargo run --release --example classify_image -- examples/photos/coffee.jpg examples/photos/gravel.jpg
-//! examples/photos/coffee.jpg: espresso, confidence 0.98
+//! examples/photos/coffee.jpg: espresso, confidence 0.99
 //! examples/photos/gravel.jpg: not sure, this looks like none of the labels
 //! ```
 

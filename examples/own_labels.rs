@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! $ cargo run --release --example own_labels -- examples/photos/coffee.jpg cat teapot goldfish
-//! teapot               cosine 0.072
-//! cat                  cosine -0.017
-//! goldfish             cosine -0.050
-//! accepted: teapot (Transferred calibration)
+//! teapot               cosine 0.015
+//! cat                  cosine -0.028
+//! goldfish             cosine -0.055
+//! not sure (Transferred calibration)
 //! ```
 //!
-//! The photo shows a cup: the thresholds were fitted on other labels, so the answer is marked `Transferred`, promises
-//! nothing, and here is wrong.
+//! The photo shows a cup, which none of the labels says: the thresholds were fitted on other labels, so the answer is
+//! marked `Transferred` and promises nothing.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -193,16 +193,26 @@ impl Bundle {
     pub fn tokenizer(&self) -> Result<Tokenizer> {
         let entry = self.text_encoder()?;
         let json = self.read(&entry.tokenizer)?;
-        Tokenizer::from_json((*json).as_ref(), entry.context_length)
-            .map_err(|error| self.blame(error, &entry.tokenizer))
+        let tokenizer = Tokenizer::from_json((*json).as_ref(), entry.context_length)
+            .map_err(|error| self.blame(error, &entry.tokenizer))?;
+        Ok(match entry.clean {
+            Some(cleaning) => tokenizer.with_cleaning(cleaning),
+            None => tokenizer,
+        })
     }
 
     /// The default label bank.
     ///
     /// # Errors
-    /// As [`read`](Self::read), or if the file is no bank of this model's dimension.
+    /// [`ErrorKind::Caller`] if the bundle has none: labels must be brought. Otherwise as [`read`](Self::read), or if
+    /// the file is no bank of this model's dimension.
     pub fn label_bank(&self) -> Result<LabelBank> {
-        let name = &self.manifest.labels.file;
+        let Some(FileEntry { file: name }) = &self.manifest.labels else {
+            return Err(Error::caller(
+                "the bundle has no labels of its own: name yours (`--labels a,b,c`) or pass a label bank (`--bank F`)",
+            )
+            .at(self.location()));
+        };
         LabelBank::from_safetensors(self.read(name)?)
             .and_then(|bank| {
                 bank.check_dimension(self.manifest.embedding_dim)
@@ -214,9 +224,16 @@ impl Bundle {
     /// The calibration of the default label bank.
     ///
     /// # Errors
-    /// As [`read`](Self::read), or if the file is no calibration.
+    /// [`ErrorKind::Policy`] if the bundle has none: nothing says then when an answer can be trusted. Otherwise as
+    /// [`read`](Self::read), or if the file is no calibration.
     pub fn calibration(&self) -> Result<Calibration> {
-        let name = &self.manifest.calibration.file;
+        let Some(FileEntry { file: name }) = &self.manifest.calibration else {
+            return Err(Error::policy(
+                "the bundle has no calibration, and thresholds are not invented: pass one that was fitted on this graph \
+                 (`--calibration F`), or make the bundle again with labelled images",
+            )
+            .at(self.location()));
+        };
         Calibration::from_json((*self.read(name)?).as_ref())
             .map_err(|error| self.blame(error, name))
     }

@@ -122,7 +122,7 @@ impl Classifier {
         let encoded = Instant::now();
         timings.encode = encoded - prepared;
         self.scorer.score(embedding, &self.bank, &mut self.scores)?;
-        let ood = OodScores::of(&self.scores, self.scorer.logit_scale());
+        let ood = OodScores::of(&self.scores, &self.scorer);
         let decision = self.gate.decide(&self.scores, &ood, &self.bank);
         self.scores.top(self.top_k, &mut self.rows);
         timings.decide = encoded.elapsed();
@@ -211,8 +211,8 @@ impl ClassifierOptions {
     /// # Errors
     /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) for a damaged bundle;
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the self-test fails;
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) for a calibration of another graph;
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for a bank of another dimension.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) for a calibration of another graph, or for none;
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for a bank of another dimension, or for no labels.
     pub fn open(self, runtime: &Runtime, bundle: &Bundle) -> Result<Classifier> {
         let encoder = ImageEncoder::open(runtime, bundle, self.session)?;
         self.open_with(encoder, bundle)
@@ -233,7 +233,9 @@ impl ClassifierOptions {
             Some(calibration) => calibration,
             None => bundle.calibration()?,
         };
-        let scorer = Scorer::new(bundle.manifest().logit_scale, calibration.temperature())?;
+        let manifest = bundle.manifest();
+        let scorer = Scorer::new(manifest.logit_scale, calibration.temperature())?
+            .with_logit_bias(manifest.logit_bias)?;
         let gate = Gate::new(calibration, encoder.executed(), &bank)?;
         Ok(Classifier {
             encoder,

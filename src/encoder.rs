@@ -1,5 +1,7 @@
 //! Image and text encoders: a graph, what prepares its input, and the embedding that comes out.
 
+use std::collections::HashMap;
+
 use crate::backend::{Backend, ElementType, InputMut};
 use crate::bank::LabelBank;
 use crate::bundle::{Bundle, Manifest, SelfTest};
@@ -18,6 +20,9 @@ use crate::tokenizer::Tokenizer;
 /// Int8 kernels differ: Arm cores against x86 with VNNI give 0.9994 and more, x86 without VNNI 0.990
 /// (its 16-bit sums saturate). A kernel that computes wrongly lands far below.
 pub const SELF_TEST_COSINE: f32 = 0.98;
+
+/// A token that says nothing: the exclamation mark in CLIP's vocabulary, padding in most others.
+const FILLER: i64 = 0;
 
 /// The most prompt templates that a label is averaged over.
 pub const MAX_TEMPLATES: usize = 1000;
@@ -170,8 +175,12 @@ impl TextEncoder {
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the graph's output is no embedding.
     pub fn encode(&mut self, text: &str) -> Result<Embedding> {
         let ids = self.tokenizer.encode(text)?;
+        self.run(&ids)
+    }
+
+    fn run(&mut self, ids: &[i64]) -> Result<Embedding> {
         match self.backend.input_mut() {
-            InputMut::I64(input) if input.len() == ids.len() => input.copy_from_slice(&ids),
+            InputMut::I64(input) if input.len() == ids.len() => input.copy_from_slice(ids),
             _ => {
                 return Err(Error::bundle(
                     "`input_ids` has another size than the tokenizer's output",
@@ -186,8 +195,9 @@ impl TextEncoder {
     /// arXiv 2103.00020, section 3.1.4). `progress` is told how many labels are done.
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for no labels, a label twice, a template without
-    /// `{}` or more than [`MAX_TEMPLATES`]; otherwise as [`encode`](Self::encode).
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for no labels, a label twice, a label none of whose
+    /// words the encoder knows, a template without `{}` or more than [`MAX_TEMPLATES`]; otherwise as
+    /// [`encode`](Self::encode).
     pub fn label_bank(
         &mut self,
         names: &[impl AsRef<str>],
@@ -223,7 +233,10 @@ impl TextEncoder {
         let mut rows = Vec::new();
         let mut dimension = 0;
         let mut described = Vec::with_capacity(labels.len());
+        let mut fillers = HashMap::new();
         for (done, label) in labels.into_iter().enumerate() {
+            self.check_known(&label, &templates[0], &mut fillers)
+                .map_err(|error| error.at(format!("label {:?}", label.name())))?;
             let prompts: Vec<String> = templates
                 .iter()
                 .map(|t| t.replace("{}", label.name()))
@@ -252,6 +265,47 @@ impl TextEncoder {
         }
         LabelBank::new(described, rows, dimension)
     }
+
+    /// An error where the encoder reads the label as it reads as many [`FILLER`]s: to the bit, so that an encoder
+    /// that has learnt anything about any of its tokens passes. A small encoder has tokens that it never saw, and a
+    /// label of these would be accepted for whatever lies near the middle of all texts.
+    fn check_known(
+        &mut self,
+        label: &Label,
+        template: &str,
+        fillers: &mut HashMap<Vec<i64>, Embedding>,
+    ) -> Result<()> {
+        let text = self
+            .tokenizer
+            .encode(&template.replace("{}", label.name()))?;
+        let bare = self.tokenizer.encode(&template.replace("{}", ""))?;
+        let start = text.iter().zip(&bare).take_while(|(a, b)| a == b).count();
+        let tokens = trailing_run(&bare).saturating_sub(trailing_run(&text));
+        let mut filler = text.clone();
+        match filler.get_mut(start..start + tokens) {
+            None | Some([]) => return Ok(()),
+            Some(own) => own.fill(FILLER),
+        }
+        if !fillers.contains_key(&filler) {
+            let embedding = self.run(&filler)?;
+            fillers.insert(filler.clone(), embedding);
+        }
+        let known = self.run(&text)?;
+        if fillers.get(&filler).map(Embedding::as_slice) == Some(known.as_slice()) {
+            return Err(Error::caller(
+                "the text encoder knows none of its pieces; use other words, or the bundle of a larger model",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How often the last value is repeated at the end: the padding, where there is any.
+fn trailing_run(ids: &[i64]) -> usize {
+    ids.iter()
+        .rev()
+        .take_while(|id| Some(*id) == ids.last())
+        .count()
 }
 
 fn float_input(backend: &mut dyn Backend) -> Result<&mut [f32]> {

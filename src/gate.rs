@@ -46,30 +46,8 @@ impl Gate {
         executed: &ExecutedGraph,
         bank: &LabelBank,
     ) -> Result<Self> {
-        let Binding {
-            graph_sha256,
-            bank_sha256,
-            preprocessing,
-            selftest_sha256,
-        } = calibration.binding();
-        if *graph_sha256 != executed.graph {
-            return Err(Error::policy(format!(
-                "the calibration was fitted on graph {graph_sha256}, this one is {}: fit it again",
-                executed.graph
-            )));
-        }
-        if *preprocessing != executed.preprocessing {
-            return Err(Error::policy(format!(
-                "the calibration was fitted with {preprocessing:?} preprocessing, this is {:?}: fit it again",
-                executed.preprocessing
-            )));
-        }
-        if *selftest_sha256 != executed.selftest {
-            return Err(Error::policy(
-                "the calibration was fitted beside another self-test: fit it again",
-            ));
-        }
-        let fit = if *bank_sha256 == bank.digest() {
+        executed.admits(&calibration)?;
+        let fit = if calibration.binding().bank_sha256 == bank.digest() {
             CalibrationFit::Fitted
         } else {
             CalibrationFit::Transferred
@@ -141,4 +119,38 @@ pub struct ExecutedGraph {
     pub preprocessing: crate::calibration::PreprocessingMode,
     /// SHA-256 of the self-test's expected embedding.
     pub selftest: Digest,
+}
+
+impl ExecutedGraph {
+    /// Whether a calibration was fitted on what runs.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) if it was fitted on another graph, another preprocessing or
+    /// another self-test.
+    pub fn admits(&self, calibration: &Calibration) -> Result<()> {
+        let Binding {
+            graph_sha256,
+            bank_sha256: _,
+            preprocessing,
+            selftest_sha256,
+        } = calibration.binding();
+        if *graph_sha256 != self.graph {
+            return Err(Error::policy(format!(
+                "the calibration was fitted on graph {graph_sha256}, this one is {}: fit it again",
+                self.graph
+            )));
+        }
+        if *preprocessing != self.preprocessing {
+            return Err(Error::policy(format!(
+                "the calibration was fitted with {preprocessing:?} preprocessing, this is {:?}: fit it again",
+                self.preprocessing
+            )));
+        }
+        if *selftest_sha256 != self.selftest {
+            return Err(Error::policy(
+                "the calibration was fitted beside another self-test: fit it again",
+            ));
+        }
+        Ok(())
+    }
 }

@@ -92,6 +92,8 @@ pub use label::{Label, MAX_LABELS, MAX_NAME_BYTES};
 pub use ood::{OodScore, OodScores};
 pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Preprocessor, Resize};
 pub use runtime::Runtime;
-pub use score::{MAX_LOGIT_SCALE, Scorer, Scores};
+pub use score::{MAX_LOGIT_BIAS, MAX_LOGIT_SCALE, Scorer, Scores};
 pub use session::{MAX_THREADS, Session, SessionOptions};
-pub use tokenizer::{MAX_CONTEXT_LENGTH, MAX_TEXT_BYTES, MAX_TOKENIZER_BYTES, Tokenizer};
+pub use tokenizer::{
+    MAX_CONTEXT_LENGTH, MAX_TEXT_BYTES, MAX_TOKENIZER_BYTES, TextCleaning, Tokenizer,
+};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::score::{Scores, largest_softmax};
+use crate::score::{Scorer, Scores, largest_softmax};
 
 /// The temperature at which MCM compares cosines (Ming et al. 2022, section 3.1, "τ = 1").
 const MCM_TEMPERATURE: f32 = 1.0;
@@ -32,21 +32,27 @@ pub struct OodScores {
     pub mcm: Option<f32>,
     /// `max_k c_k`, -1 to 1: how close the nearest label is, whatever the others.
     pub max_cosine: f32,
+    /// `max_k sigmoid(logit_scale * c_k + logit_bias)`, 0 to 1: see [`Scorer::pair_probability`]. It orders images as
+    /// `max_cosine` does. `None` for models of the softmax loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sigmoid: Option<f32>,
 }
 
 impl OodScores {
-    /// All scores from one image's cosines. `logit_scale` is the model's.
-    pub fn of(scores: &Scores, logit_scale: f32) -> Self {
+    /// All scores from one image's cosines, at the scorer's own logit scale and bias.
+    pub fn of(scores: &Scores, scorer: &Scorer) -> Self {
         let (labels, negatives) = (scores.similarities(), scores.negative_similarities());
         let relative = |scale| {
             scores
                 .is_relative()
                 .then(|| largest_softmax(labels, negatives, scale))
         };
+        let max_cosine = labels.iter().copied().fold(-1.0, f32::max);
         Self {
-            msp: relative(logit_scale),
+            msp: relative(scorer.logit_scale()),
             mcm: relative(MCM_TEMPERATURE.recip()),
-            max_cosine: labels.iter().copied().fold(-1.0, f32::max),
+            max_cosine,
+            sigmoid: scorer.pair_probability(max_cosine),
         }
     }
 

@@ -17,22 +17,27 @@ pub use normalize::FrameQuality;
 /// The largest [`Preprocessing::size`], in pixels.
 pub const MAX_SIZE: u32 = 1024;
 
-/// Which edge of the frame is resized to [`Preprocessing::size`].
+/// How a frame of any proportion becomes a square of [`Preprocessing::size`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resize {
-    /// The shorter one; the longer keeps the proportion and what exceeds the square is cut off evenly.
+    /// The shorter edge becomes `size`, the longer keeps the proportion, and what exceeds the square is cut off
+    /// evenly.
     ShortestEdge,
+    /// Both edges become `size`: nothing is cut off and the proportion is lost, as SigLIP's models were trained.
+    Squash,
 }
 
-/// The filter of the resampler.
+/// The filter of the resampler, widened by the scale when the frame shrinks.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
-    /// Cubic convolution with a = -0.5 (Keys 1981), widened by the scale when the frame shrinks.
+    /// Cubic convolution with a = -0.5 (Keys 1981).
     Bicubic,
+    /// A triangle, as MobileCLIP's models were trained.
+    Bilinear,
 }
 
 /// What a model was trained to see: a bundle's `preprocessing`.
@@ -54,7 +59,7 @@ pub struct Preprocessing {
     pub mean: [f32; 3],
     /// Divides red, green and blue after `mean` is subtracted; above 0.
     pub std: [f32; 3],
-    /// Which edge becomes `size`.
+    /// How the frame becomes a square.
     pub resize: Resize,
     /// Filter of the resampler.
     pub interpolation: Interpolation,
@@ -113,11 +118,11 @@ impl Preprocessing {
 
 /// Turns frames into `pixel_values`, and keeps its buffers from frame to frame.
 ///
-/// The shortest edge becomes `size` by Pillow's two-pass fixed-point bicubic resampler with
-/// antialiasing, the centre is cropped with torchvision's rounding, and each value becomes
-/// `(v / 255 - mean) / std`. From the same 8-bit pixels the result equals
-/// `open_clip.image_transform(size, is_train=False)` on a Pillow RGB image bit for bit; the crop is
-/// computed alone, so a panorama costs what its centre costs.
+/// Pillow's two-pass fixed-point resampler with antialiasing makes the shortest edge `size`, and the
+/// centre is cropped with torchvision's rounding; or it makes both edges `size` ([`Resize`]). Each value
+/// becomes `(v / 255 - mean) / std`. From the same 8-bit pixels the result equals
+/// `open_clip.image_transform(size, is_train=False, resize_mode=..., interpolation=...)` on a Pillow RGB
+/// image bit for bit. A crop is computed alone, so a panorama costs what its centre costs.
 ///
 /// Frames of one geometry share their filter and buffers: after the first, a frame allocates nothing.
 ///
@@ -175,11 +180,7 @@ impl Preprocessor {
         }
         let resampler = match &mut self.resampler {
             Some(resampler) if resampler.fits(frame) => resampler,
-            slot => slot.insert(Resampler::new(
-                frame.width(),
-                frame.height(),
-                self.spec.size,
-            )),
+            slot => slot.insert(Resampler::new(frame.width(), frame.height(), &self.spec)),
         };
         resampler.run(frame);
         Ok(self.normalizer.run(resampler.rows(), pixel_values))
@@ -196,7 +197,7 @@ mod tests {
         let spec = serde_json::to_value(Preprocessing::openai(64)).unwrap();
         assert_eq!(spec["resize"], "shortest_edge");
         assert_eq!(spec["interpolation"], "bicubic");
-        for (field, value) in [("resize", "squash"), ("interpolation", "nearest")] {
+        for (field, value) in [("resize", "longest"), ("interpolation", "nearest")] {
             let mut changed = spec.clone();
             changed[field] = value.into();
             let error = serde_json::from_value::<Preprocessing>(changed).unwrap_err();
@@ -286,15 +287,23 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_panorama_costs_its_centre() {
+    fn the_longest_panoramas_are_taken_by_every_rule() {
         let pixels = vec![200; crate::MAX_EDGE as usize];
-        let spec = Preprocessing::openai(224);
-        let mut preprocessor = Preprocessor::new(spec).unwrap();
-        let mut values = vec![0.0; spec.pixel_values_len()];
-        for (width, height) in [(crate::MAX_EDGE, 1), (1, crate::MAX_EDGE)] {
-            let frame = Frame::new(&pixels, width, height, PixelFormat::Gray8).unwrap();
-            let quality = preprocessor.run(&frame, &mut values).unwrap();
-            assert_eq!(quality.luma_mean, 200.0);
+        for resize in [Resize::ShortestEdge, Resize::Squash] {
+            for interpolation in [Interpolation::Bicubic, Interpolation::Bilinear] {
+                let spec = Preprocessing {
+                    resize,
+                    interpolation,
+                    ..Preprocessing::openai(224)
+                };
+                let mut preprocessor = Preprocessor::new(spec).unwrap();
+                let mut values = vec![0.0; spec.pixel_values_len()];
+                for (width, height) in [(crate::MAX_EDGE, 1), (1, crate::MAX_EDGE)] {
+                    let frame = Frame::new(&pixels, width, height, PixelFormat::Gray8).unwrap();
+                    let quality = preprocessor.run(&frame, &mut values).unwrap();
+                    assert_eq!(quality.luma_mean, 200.0, "{spec:?}");
+                }
+            }
         }
     }
 

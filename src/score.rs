@@ -7,14 +7,19 @@ use crate::error::{Error, Result};
 /// The largest logit scale that is believed: CLIP clips its own at 100, SigLIP reaches 120.
 pub const MAX_LOGIT_SCALE: f32 = 1000.0;
 
+/// The largest logit bias that is believed, either way: SigLIP's begins at -10 and ends near -17.
+pub const MAX_LOGIT_BIAS: f32 = 1000.0;
+
 /// Turns an image embedding into cosines and probabilities over a bank's labels.
 ///
 /// With cosines `c`, logits are `z = logit_scale * c / temperature` and probabilities are the softmax of
 /// `z` over labels and negatives together (CLIP: Radford et al. 2021, arXiv 2103.00020, figure 3;
-/// temperature scaling: Guo et al. 2017, arXiv 1706.04599, equation 9).
+/// temperature scaling: Guo et al. 2017, arXiv 1706.04599, equation 9). A logit bias is the same for every label, so
+/// it cancels in the softmax: models of the sigmoid loss are told apart by the same formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scorer {
     logit_scale: f32,
+    logit_bias: Option<f32>,
     temperature: f32,
 }
 
@@ -46,13 +51,46 @@ impl Scorer {
         }
         Ok(Self {
             logit_scale,
+            logit_bias: None,
             temperature,
         })
+    }
+
+    /// This scorer for a model that was trained with the sigmoid loss (Zhai et al. 2023, arXiv 2303.15343), if it
+    /// was: then [`pair_probability`](Self::pair_probability) means something.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the bias is not a number from -[`MAX_LOGIT_BIAS`] to
+    /// [`MAX_LOGIT_BIAS`].
+    pub fn with_logit_bias(self, logit_bias: Option<f32>) -> Result<Self> {
+        match logit_bias {
+            Some(bias) if !(-MAX_LOGIT_BIAS..=MAX_LOGIT_BIAS).contains(&bias) => {
+                Err(Error::bundle(format!(
+                    "logit_bias is {bias}; -{MAX_LOGIT_BIAS} to {MAX_LOGIT_BIAS} is possible"
+                )))
+            }
+            _ => Ok(Self { logit_bias, ..self }),
+        }
     }
 
     /// The model's logit scale.
     pub fn logit_scale(&self) -> f32 {
         self.logit_scale
+    }
+
+    /// `sigmoid(logit_scale * cosine + logit_bias)`: the probability that this image and this text belong together,
+    /// whatever the other labels, as the model was trained to say it (Zhai et al. 2023, arXiv 2303.15343, section
+    /// 3.2); not calibrated. `None` for a model of the softmax loss, which was never asked that.
+    ///
+    /// ```
+    /// let scorer = clipgate::Scorer::new(100.0, 1.0)?;
+    /// assert_eq!(scorer.pair_probability(0.1), None);
+    /// assert_eq!(scorer.with_logit_bias(Some(-10.0))?.pair_probability(0.1), Some(0.5));
+    /// # Ok::<(), clipgate::Error>(())
+    /// ```
+    pub fn pair_probability(&self, cosine: f32) -> Option<f32> {
+        let logit = self.logit_scale * cosine + self.logit_bias?;
+        Some(1.0 / (1.0 + (-logit).exp()))
     }
 
     /// Scores one image embedding against the bank, into `scores`.

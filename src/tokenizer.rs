@@ -1,15 +1,21 @@
-//! Text to `input_ids`, the same as open_clip's tokenizer gives.
+//! Text to `input_ids`, the same as open_clip's tokenizers give.
 
+mod charsmap;
 mod clean;
+mod clip_bpe;
+mod document;
 mod html;
 mod repair;
+mod unigram;
 
 use std::fmt;
 
-use tokenizers::tokenizer::{Model as _, OffsetReferential, OffsetType, PreTokenizer as _};
-use tokenizers::{ModelWrapper, PreTokenizedString, PreTokenizerWrapper};
-
 use crate::{Error, Result};
+use clip_bpe::ClipBpe;
+use document::Document;
+use unigram::Unigram;
+
+pub use clean::TextCleaning;
 
 /// The longest text that [`Tokenizer::encode`] takes, in bytes of UTF-8: 64 KiB.
 pub const MAX_TEXT_BYTES: usize = 64 << 10;
@@ -20,15 +26,17 @@ pub const MAX_TOKENIZER_BYTES: usize = 32 << 20;
 /// The largest context length; CLIP models use 77.
 pub const MAX_CONTEXT_LENGTH: usize = 4096;
 
-const START: &str = "<start_of_text>";
-const END: &str = "<end_of_text>";
-const PADDING: i64 = 0;
-
-/// CLIP's byte pair encoding with the text cleaning of open_clip (`SimpleTokenizer`, clean `lower`).
+/// CLIP's or SigLIP's tokenizer, with open_clip's clean-up of the text before it.
 ///
-/// In the reference's order: ftfy's repairs (mojibake, HTML entities, widths, quotes, control
-/// characters, NFC), `html.unescape` twice, white space collapsed to single spaces, lower case, the
-/// split into words, single digits and runs of other characters, byte pair merges, truncation, padding.
+/// *CLIP's byte pair encoding* (`SimpleTokenizer`): the clean-up [`TextCleaning::Lower`], the split into words,
+/// single digits and runs of other characters, byte pair merges, `<start_of_text>` and `<end_of_text>`, truncation,
+/// padding with 0 unless the file names another id. The file's own normaliser is not applied.
+///
+/// *A unigram model* (SentencePiece's, as SigLIP's; `HFTokenizer`): the clean-up [`TextCleaning::Whitespace`] unless
+/// [`with_cleaning`](Self::with_cleaning) says otherwise, then the file's own normaliser, split and pieces. The
+/// tokens that frame a text are those of the file's `post_processor`, the id that fills the context is that of its
+/// `padding`; a file that leaves either out is refused, because neither can be guessed.
+///
 /// What differs from the reference, and why, is listed in `tests/oracle/tokenizer.rs`.
 ///
 /// ```
@@ -43,23 +51,27 @@ const PADDING: i64 = 0;
 /// # }
 /// ```
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    model: Model,
+    cleaning: TextCleaning,
     context_length: usize,
-    start: i64,
-    end: i64,
+}
+
+enum Model {
+    ClipBpe(Box<ClipBpe>),
+    Unigram(Box<Unigram>),
 }
 
 impl Tokenizer {
-    /// Reads a Hugging Face tokenizer.json that holds CLIP's byte pair encoding.
+    /// Reads a Hugging Face tokenizer.json that holds CLIP's byte pair encoding or a unigram model.
     ///
     /// `context_length` is the number of ids the text encoder takes, from 2 to [`MAX_CONTEXT_LENGTH`];
-    /// it overrides the file's own truncation and padding. The file's normaliser is not applied:
-    /// [`encode`](Self::encode) cleans and lower-cases as the reference does.
+    /// it overrides the lengths of the file's own truncation and padding.
     ///
     /// # Errors
-    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) where the file is too large or no such JSON, where
-    /// its model is no BPE or a random one (dropout), where it has no pre-tokenizer, where
-    /// `<start_of_text>` or `<end_of_text>` is missing, and where `context_length` is out of range.
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) where the file is too large or no such JSON, where its model is
+    /// neither BPE nor Unigram, where a part that this model needs is missing or contradicts the vocabulary (special
+    /// tokens, pre-tokenizer, post-processor, padding, `unk_id`), where the encoding is random (dropout), where a
+    /// normaliser's character map is malformed, and where `context_length` is out of range.
     pub fn from_json(json: &[u8], context_length: usize) -> Result<Self> {
         if !(2..=MAX_CONTEXT_LENGTH).contains(&context_length) {
             return Err(Error::bundle(format!(
@@ -72,30 +84,39 @@ impl Tokenizer {
                 json.len()
             )));
         }
-        let inner = tokenizers::Tokenizer::from_bytes(json)
-            .map_err(|error| Error::bundle("no Hugging Face tokenizer").with_source(error))?;
-        match inner.get_model() {
-            ModelWrapper::BPE(bpe) if bpe.dropout.is_none() => {}
-            ModelWrapper::BPE(_) => {
-                return Err(Error::bundle("tokenizer merges at random (dropout)"));
+        let document = Document::read(json)?;
+        let (model, cleaning) = match document.model() {
+            Some("BPE") => {
+                let model = ClipBpe::new(parse(json)?, &document)?;
+                (Model::ClipBpe(Box::new(model)), TextCleaning::Lower)
             }
-            _ => return Err(Error::bundle("tokenizer's model is not BPE")),
-        }
-        let special = |token: &str| {
-            inner
-                .token_to_id(token)
-                .map(i64::from)
-                .ok_or_else(|| Error::bundle(format!("tokenizer has no token {token}")))
+            Some("Unigram") => {
+                let model = Unigram::new(json, &document, context_length)?;
+                (Model::Unigram(Box::new(model)), TextCleaning::Whitespace)
+            }
+            Some(other) => {
+                return Err(Error::bundle(format!(
+                    "tokenizer's model is {other}; CLIP's BPE or a Unigram model is needed"
+                )));
+            }
+            None => return Err(Error::bundle("tokenizer's model has no `type`")),
         };
-        let (start, end) = (special(START)?, special(END)?);
-        let tokenizer = Self {
-            inner,
+        Ok(Self {
+            model,
+            cleaning,
             context_length,
-            start,
-            end,
-        };
-        tokenizer.pre_tokenizer()?;
-        Ok(tokenizer)
+        })
+    }
+
+    /// This tokenizer with another clean-up before it.
+    #[must_use]
+    pub fn with_cleaning(self, cleaning: TextCleaning) -> Self {
+        Self { cleaning, ..self }
+    }
+
+    /// What happens to a text before it is split.
+    pub fn cleaning(&self) -> TextCleaning {
+        self.cleaning
     }
 
     /// How many ids [`encode`](Self::encode) gives.
@@ -103,11 +124,11 @@ impl Tokenizer {
         self.context_length
     }
 
-    /// Exactly [`context_length`](Self::context_length) ids: `<start_of_text>`, the text's tokens as far
-    /// as they fit, `<end_of_text>`, then zeros.
+    /// Exactly [`context_length`](Self::context_length) ids: the tokens that begin a text, the text's own as
+    /// far as they fit, the tokens that end it, then the padding.
     ///
-    /// An empty text is two ids and zeros. As in the reference, a literal `<start_of_text>` that stands
-    /// at the start of a word is the special token itself.
+    /// An empty text is the framing tokens and padding. As in the reference, a literal `<start_of_text>` that
+    /// stands at the start of a word is CLIP's special token itself.
     ///
     /// # Errors
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) where the text has more than [`MAX_TEXT_BYTES`];
@@ -120,41 +141,30 @@ impl Tokenizer {
                 text.len()
             )));
         }
-        let failed = |error| Error::bundle("tokenizer failed on a text").with_source(error);
-        let mut pieces = PreTokenizedString::from(clean::clean(text));
-        self.pre_tokenizer()?
-            .pre_tokenize(&mut pieces)
-            .map_err(failed)?;
-        let mut ids = vec![self.start];
-        for (piece, _, _) in pieces.get_splits(OffsetReferential::Original, OffsetType::None) {
-            match piece {
-                START => ids.push(self.start),
-                END => ids.push(self.end),
-                word => {
-                    let tokens = self.inner.get_model().tokenize(word).map_err(failed)?;
-                    ids.extend(tokens.iter().map(|token| i64::from(token.id)));
-                }
-            }
-            if ids.len() >= self.context_length {
-                break;
-            }
-        }
-        ids.truncate(self.context_length - 1);
-        ids.push(self.end);
-        ids.resize(self.context_length, PADDING);
+        let text = self.cleaning.apply(text);
+        let (mut ids, padding) = match &self.model {
+            Model::ClipBpe(model) => model.encode(&text, self.context_length)?,
+            Model::Unigram(model) => model.encode(&text, self.context_length)?,
+        };
+        ids.resize(self.context_length, padding);
         Ok(ids)
     }
+}
 
-    fn pre_tokenizer(&self) -> Result<&PreTokenizerWrapper> {
-        self.inner
-            .get_pre_tokenizer()
-            .ok_or_else(|| Error::bundle("tokenizer has no pre-tokenizer"))
-    }
+fn parse(json: &[u8]) -> Result<tokenizers::Tokenizer> {
+    tokenizers::Tokenizer::from_bytes(json)
+        .map_err(|error| Error::bundle("no Hugging Face tokenizer").with_source(error))
 }
 
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let model = match self.model {
+            Model::ClipBpe(_) => "ClipBpe",
+            Model::Unigram(_) => "Unigram",
+        };
         f.debug_struct("Tokenizer")
+            .field("model", &model)
+            .field("cleaning", &self.cleaning)
             .field("context_length", &self.context_length)
             .finish_non_exhaustive()
     }

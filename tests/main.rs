@@ -9,6 +9,7 @@
 
 mod architecture;
 mod cli;
+mod families;
 mod hostile;
 mod oracle;
 mod outputs;

@@ -13,7 +13,7 @@ use crate::gate::ExecutedGraph;
 use crate::preprocess::Preprocessing;
 use crate::schema;
 use crate::score::Scorer;
-use crate::tokenizer::MAX_CONTEXT_LENGTH;
+use crate::tokenizer::{MAX_CONTEXT_LENGTH, TextCleaning};
 
 /// The newest bundle schema that this reader understands; it reads all older ones.
 pub const BUNDLE_SCHEMA: u32 = 1;
@@ -49,17 +49,30 @@ pub struct Manifest {
     pub embedding_dim: usize,
     /// The factor on cosines, not its logarithm.
     pub logit_scale: f32,
+    /// Present for models that were trained with the sigmoid loss (SigLIP's); see
+    /// [`Scorer::with_logit_bias`](crate::Scorer::with_logit_bias).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logit_bias: Option<f32>,
+    /// The towers' activation, in a word: for people, nothing depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<String>,
     /// `pixel_values` [1, 3, S, S] f32 to `image_embeds` [1, D] f32.
     pub image_encoder: FileEntry,
     /// `input_ids` [1, context] i64 to `text_embeds` [1, D] f32, for labels of the user's own.
     #[serde(default)]
     pub text_encoder: Option<TextEncoderEntry>,
-    /// The default label bank.
-    pub labels: FileEntry,
-    /// Temperature and thresholds for the default bank.
-    pub calibration: FileEntry,
+    /// The default label bank; without one, every user brings labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<FileEntry>,
+    /// Temperature and thresholds for the default bank; without them nothing is classified until the user brings a
+    /// calibration of this graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<FileEntry>,
     /// An input and the embedding that it must give.
     pub selftest: FileEntry,
+    /// How the bundle was made (versions, seed, digests, quantisation): for people, nothing depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<serde_json::Map<String, serde_json::Value>>,
     /// Size and digest of every other file.
     pub files: BTreeMap<String, FileDigest>,
 }
@@ -80,6 +93,9 @@ pub struct TextEncoderEntry {
     pub tokenizer: String,
     /// Tokens in `input_ids`.
     pub context_length: usize,
+    /// The clean-up before the tokenizer; without it, [`Tokenizer`](crate::Tokenizer)'s own for its kind of model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clean: Option<TextCleaning>,
     /// What a label is put into, at `{}`.
     pub prompt_template: String,
 }
@@ -110,7 +126,7 @@ impl Manifest {
         self.preprocessing.validate().map_err(|error| {
             Error::bundle("`preprocessing` cannot be followed").with_source(error)
         })?;
-        Scorer::new(self.logit_scale, 1.0)?;
+        Scorer::new(self.logit_scale, 1.0)?.with_logit_bias(self.logit_bias)?;
         if self.embedding_dim == 0 || self.embedding_dim > MAX_DIMENSION {
             return Err(Error::bundle(format!(
                 "`embedding_dim` is {}; 1 to {MAX_DIMENSION} is possible",
@@ -172,8 +188,11 @@ impl Manifest {
             ("image_encoder", Some(&self.image_encoder.file)),
             ("text_encoder", text.map(|text| &text.file)),
             ("tokenizer", text.map(|text| &text.tokenizer)),
-            ("labels", Some(&self.labels.file)),
-            ("calibration", Some(&self.calibration.file)),
+            ("labels", self.labels.as_ref().map(|entry| &entry.file)),
+            (
+                "calibration",
+                self.calibration.as_ref().map(|entry| &entry.file),
+            ),
             ("selftest", Some(&self.selftest.file)),
         ]
         .into_iter()

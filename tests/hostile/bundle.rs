@@ -102,6 +102,52 @@ const CASES: &[Case] = &[
         says: &["manifest.json", "sigmoid-loss"],
     },
     Case {
+        name: "a logit bias beyond belief",
+        damage: |bundle| bundle.edit_manifest(|manifest| manifest["logit_bias"] = 1e30.into()),
+        kind: ErrorKind::Bundle,
+        says: &["manifest.json", "logit_bias"],
+    },
+    Case {
+        name: "a logit bias that is no number",
+        damage: |bundle| bundle.edit_manifest(|manifest| manifest["logit_bias"] = "-10".into()),
+        kind: ErrorKind::Bundle,
+        says: &["manifest.json", "expected f32"],
+    },
+    Case {
+        name: "a clean-up of another kind",
+        damage: |bundle| {
+            bundle.edit_manifest(|manifest| manifest["text_encoder"]["clean"] = "clips".into())
+        },
+        kind: ErrorKind::Bundle,
+        says: &["manifest.json", "clips"],
+    },
+    Case {
+        name: "a way to resize of another kind",
+        damage: |bundle| {
+            bundle.edit_manifest(|manifest| manifest["preprocessing"]["resize"] = "longest".into())
+        },
+        kind: ErrorKind::Bundle,
+        says: &["manifest.json", "longest"],
+    },
+    Case {
+        name: "a recipe that is no object",
+        damage: |bundle| bundle.edit_manifest(|manifest| manifest["recipe"] = "by hand".into()),
+        kind: ErrorKind::Bundle,
+        says: &["manifest.json", "expected a map"],
+    },
+    Case {
+        name: "no labels",
+        damage: |bundle| bundle.remove("labels", "labels.safetensors"),
+        kind: ErrorKind::Caller,
+        says: &["no labels of its own", "--labels", "--bank"],
+    },
+    Case {
+        name: "no calibration",
+        damage: |bundle| bundle.remove("calibration", "calibration.json"),
+        kind: ErrorKind::Policy,
+        says: &["no calibration", "--calibration", "labelled images"],
+    },
+    Case {
         name: "a wrong digest",
         damage: |bundle| {
             bundle.edit_manifest(|manifest| {

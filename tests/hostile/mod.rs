@@ -6,3 +6,4 @@ mod graph;
 mod images;
 mod model;
 mod runtime;
+mod tokenizer;

@@ -87,7 +87,8 @@ fn the_references_cosines_give_the_references_scores() {
             scale as f32,
             temperature,
         );
-        let ood = clipgate::OodScores::of(&scores, scale as f32);
+        let scorer = clipgate::Scorer::new(scale as f32, temperature).unwrap();
+        let ood = clipgate::OodScores::of(&scores, &scorer);
         let best = scores.best().unwrap();
         for (what, here, reference) in [
             (

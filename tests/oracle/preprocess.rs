@@ -3,7 +3,8 @@
 //! `models/export/clipgate_export/goldens_preprocess.py` made the images and the answers.
 
 use clipgate::{
-    DecodeLimits, Frame, PixelFormat, Preprocessing, Preprocessor, decode_bytes, decode_file,
+    DecodeLimits, Frame, Interpolation, PixelFormat, Preprocessing, Preprocessor, Resize,
+    decode_bytes, decode_file,
 };
 use safetensors::SafeTensors;
 use serde::Deserialize;
@@ -15,6 +16,8 @@ struct Case {
     name: String,
     file: String,
     size: u32,
+    resize: Resize,
+    interpolation: Interpolation,
     lossless: bool,
     note: String,
     as_opened_cosine: Option<f64>,
@@ -68,12 +71,14 @@ fn ours(case: &Case) -> clipgate::DecodedImage {
     .unwrap()
 }
 
-/// The crop before normalisation: mean 0 and deviation 1 leave `v / 255` in planes.
-fn crop(frame: &Frame<'_>, size: u32) -> Vec<u8> {
+/// The square before normalisation: mean 0 and deviation 1 leave `v / 255` in planes.
+fn crop(frame: &Frame<'_>, case: &Case) -> Vec<u8> {
     let spec = Preprocessing {
+        size: case.size,
         mean: [0.0; 3],
         std: [1.0; 3],
-        ..Preprocessing::openai(size)
+        resize: case.resize,
+        interpolation: case.interpolation,
     };
     let mut values = vec![0.0; spec.pixel_values_len()];
     Preprocessor::new(spec)
@@ -118,10 +123,7 @@ fn from_the_same_pixels_the_crop_equals_the_reference_to_the_bit() {
     let (mut values, mut agreeing, mut largest, mut failed) = (0, 0, 0, Vec::new());
     for case in &goldens.cases {
         let decoded = goldens.decoded(case);
-        let (actual, expected) = (
-            crop(&decoded.frame().unwrap(), case.size),
-            goldens.crop(case),
-        );
+        let (actual, expected) = (crop(&decoded.frame().unwrap(), case), goldens.crop(case));
         assert_eq!(actual.len(), expected.len(), "{}", case.name);
         let same = equal(&actual, &expected);
         let difference = largest_difference(&actual, &expected);
@@ -135,6 +137,18 @@ fn from_the_same_pixels_the_crop_equals_the_reference_to_the_bit() {
                 actual.len()
             ));
         }
+    }
+    for (resize, interpolation) in [
+        (Resize::ShortestEdge, Interpolation::Bicubic),
+        (Resize::ShortestEdge, Interpolation::Bilinear),
+        (Resize::Squash, Interpolation::Bicubic),
+        (Resize::Squash, Interpolation::Bilinear),
+    ] {
+        let of_this_way =
+            |case: &&Case| (case.resize, case.interpolation) == (resize, interpolation);
+        let cases = goldens.cases.iter().filter(of_this_way).count();
+        println!("{resize:?}, {interpolation:?}: {cases} cases");
+        assert!(cases >= 30);
     }
     println!(
         "same pixels: {} cases, {agreeing} of {values} values equal, largest difference {largest}/255",
@@ -154,10 +168,7 @@ fn from_the_file_pixel_values_point_where_the_reference_does() {
     let (mut lowest, mut differing, mut failed) = (1.0f64, 0, Vec::new());
     for case in &goldens.cases {
         let decoded = ours(case);
-        let (actual, expected) = (
-            crop(&decoded.frame().unwrap(), case.size),
-            goldens.crop(case),
-        );
+        let (actual, expected) = (crop(&decoded.frame().unwrap(), case), goldens.crop(case));
         let cosine = cosine(&normalized(&actual), &normalized(&expected));
         lowest = lowest.min(cosine);
         let row = format!(
@@ -206,5 +217,5 @@ fn gray_frames_equal_their_replication() {
     let decoded = ours(case);
     let gray: Vec<u8> = decoded.pixels().iter().copied().step_by(3).collect();
     let frame = Frame::new(&gray, decoded.width(), decoded.height(), PixelFormat::Gray8).unwrap();
-    assert_eq!(crop(&frame, 64), goldens.crop(case));
+    assert_eq!(crop(&frame, case), goldens.crop(case));
 }

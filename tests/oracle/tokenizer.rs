@@ -1,9 +1,10 @@
 //! `Tokenizer` against open_clip's `SimpleTokenizer`, on the strings of tests/data/tokenizer.json
-//! (written by `python -m clipgate_export.goldens_tokenizer`).
+//! (written by `python -m clipgate_export.goldens_tokenizer`), and against its `HFTokenizer` on those of
+//! tests/data/unigram (`clipgate_export.goldens_unigram`).
 
 use std::collections::BTreeSet;
 
-use clipgate::{ErrorKind, MAX_TEXT_BYTES, Tokenizer};
+use clipgate::{ErrorKind, MAX_TEXT_BYTES, TextCleaning, Tokenizer};
 
 const TOKENIZER: &[u8] = include_bytes!("../../models/pocket/tokenizer.json");
 const START: i64 = 49406;
@@ -64,6 +65,27 @@ const DIFFERING: &[(&str, &[Numbered])] = &[
     ),
 ];
 
+/// SigLIP's kind of tokenizer, self-trained.
+const UNIGRAM: &[u8] = include_bytes!("../data/unigram/tokenizer.json");
+
+/// Its `</s>`, which ends a text and fills the context.
+const UNIGRAM_END: i64 = 1;
+
+/// As [`DIFFERING`], for the unigram model; the clean-up is the same code.
+const UNIGRAM_DIFFERING: &[(&str, &[Numbered])] = &[(
+    "plsfix 0.1.8 goes on to C1 controls in the same round in which it repaired a part of the text",
+    &[("random Latin-1", &[10])],
+)];
+
+/// As [`UNIGRAM_DIFFERING`], where the file's own normaliser does the clean-up.
+const IN_FILE_DIFFERING: &[(&str, &[Numbered])] = &[
+    UNIGRAM_DIFFERING[0],
+    (
+        "tokenizers' Lowercase knows no final sigma",
+        &[("phrase", &[21, 22, 23])],
+    ),
+];
+
 #[derive(serde::Deserialize)]
 struct Goldens {
     cases: Vec<Case>,
@@ -74,6 +96,8 @@ struct Case {
     /// The kind and a number within it.
     name: String,
     text: String,
+    #[serde(default)]
+    clean: Option<TextCleaning>,
     context_length: usize,
     /// Up to the last `<end_of_text>`; the padding is left out.
     ids: Vec<i64>,
@@ -84,24 +108,79 @@ fn ids_equal_the_reference() {
     let goldens: Goldens =
         serde_json::from_slice(include_bytes!("../data/tokenizer.json")).unwrap();
     assert!(goldens.cases.len() >= 1000);
-    let listed: BTreeSet<String> = DIFFERING
+    let tokenizers = [77, 16].map(tokenizer);
+    compare(&goldens, &tokenizers, 0, DIFFERING);
+}
+
+#[test]
+fn ids_of_a_unigram_model_equal_the_reference() {
+    let goldens: Goldens =
+        serde_json::from_slice(include_bytes!("../data/unigram/ids.json")).unwrap();
+    assert!(goldens.cases.len() >= 1000);
+    let tokenizers = [
+        unigram(64),
+        unigram(64).with_cleaning(TextCleaning::Canonicalize),
+        unigram(12).with_cleaning(TextCleaning::Canonicalize),
+    ];
+    compare(&goldens, &tokenizers, UNIGRAM_END, UNIGRAM_DIFFERING);
+}
+
+/// Bundles may carry SigLIP's clean-up in the file's normaliser, where it is done character by character.
+#[test]
+fn a_clean_up_in_the_file_differs_in_the_final_sigma_alone() {
+    let mut goldens: Goldens =
+        serde_json::from_slice(include_bytes!("../data/unigram/ids.json")).unwrap();
+    goldens
+        .cases
+        .retain(|case| case.clean == Some(TextCleaning::Canonicalize) && case.context_length == 64);
+    let mut file: serde_json::Value = serde_json::from_slice(UNIGRAM).unwrap();
+    let own = file["normalizer"].take();
+    let replace = |pattern: serde_json::Value, content: &str| serde_json::json!({"type": "Replace", "pattern": pattern, "content": content});
+    let clean_up = serde_json::json!({"type": "Sequence", "normalizers": [
+        replace(serde_json::json!({"String": "_"}), " "),
+        replace(serde_json::json!({"Regex": r"[!-/:-@\[-`{-~]"}), ""),
+        {"type": "Lowercase"},
+        replace(serde_json::json!({"Regex": r"[\s\x1c-\x1f]+"}), " "),
+        {"type": "Strip", "strip_left": true, "strip_right": true},
+    ]});
+    file["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": [clean_up, own]});
+    for case in &mut goldens.cases {
+        case.clean = None;
+    }
+    let tokenizers = [read(file.to_string().as_bytes(), 64)];
+    compare(&goldens, &tokenizers, UNIGRAM_END, IN_FILE_DIFFERING);
+}
+
+/// Every case whose ids differ must be listed, and every listed case must differ.
+fn compare(
+    goldens: &Goldens,
+    tokenizers: &[Tokenizer],
+    padding: i64,
+    known: &[(&str, &[Numbered])],
+) {
+    let listed: BTreeSet<String> = known
         .iter()
         .flat_map(|(_, kinds)| kinds.iter())
         .flat_map(|(kind, numbers)| numbers.iter().map(move |number| format!("{kind} {number}")))
         .collect();
-    let tokenizers = [77, 16].map(tokenizer);
     let mut differing = BTreeSet::new();
     for case in &goldens.cases {
-        let tokenizer = tokenizers
-            .iter()
-            .find(|tokenizer| tokenizer.context_length() == case.context_length)
-            .unwrap();
+        let fits = |tokenizer: &&Tokenizer| {
+            tokenizer.context_length() == case.context_length
+                && case.clean.is_none_or(|clean| clean == tokenizer.cleaning())
+        };
+        let tokenizer = tokenizers.iter().find(fits).unwrap();
         let mut expected = case.ids.clone();
-        expected.resize(case.context_length, 0);
+        expected.resize(case.context_length, padding);
         if tokenizer.encode(&case.text).unwrap() != expected {
             differing.insert(case.name.clone());
         }
     }
+    println!(
+        "{} cases, {} differ, all listed",
+        goldens.cases.len(),
+        differing.len()
+    );
     let new: Vec<_> = differing.difference(&listed).collect();
     let gone: Vec<_> = listed.difference(&differing).collect();
     assert!(
@@ -220,9 +299,17 @@ fn what_is_no_clip_tokenizer_is_refused() {
     }
 }
 
-#[expect(clippy::panic, reason = "clippy allows it in #[test] functions only")]
 fn tokenizer(context_length: usize) -> Tokenizer {
-    match Tokenizer::from_json(TOKENIZER, context_length) {
+    read(TOKENIZER, context_length)
+}
+
+fn unigram(context_length: usize) -> Tokenizer {
+    read(UNIGRAM, context_length)
+}
+
+#[expect(clippy::panic, reason = "clippy allows it in #[test] functions only")]
+fn read(json: &[u8], context_length: usize) -> Tokenizer {
+    match Tokenizer::from_json(json, context_length) {
         Ok(tokenizer) => tokenizer,
         Err(error) => panic!("{}", error.report()),
     }

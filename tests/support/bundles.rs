@@ -55,6 +55,15 @@ impl BundleCopy {
         });
     }
 
+    /// Takes a role and its file out of the bundle.
+    pub(crate) fn remove(&self, role: &str, name: &str) {
+        fs::remove_file(self.file(name)).unwrap();
+        self.edit_manifest(|manifest| {
+            manifest.as_object_mut().unwrap().remove(role);
+            manifest["files"].as_object_mut().unwrap().remove(name);
+        });
+    }
+
     pub(crate) fn edit_manifest(&self, edit: impl FnOnce(&mut Value)) {
         let mut manifest: Value = serde_json::from_slice(&self.read("manifest.json")).unwrap();
         edit(&mut manifest);

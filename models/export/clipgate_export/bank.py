@@ -16,7 +16,7 @@ DIGEST_HEADER = b"clipgate-bank-1\n"
 
 @dataclass(frozen=True)
 class Label:
-    """A name as the decision says it, its ImageNet class and the prompts its embedding was made of."""
+    """A name as the decision says it, its ImageNet class ("" if it has none), the prompts its embedding is made of."""
 
     name: str
     wnid: str
@@ -65,9 +65,9 @@ class Bank:
         tensors = load(content)
         text = tensors["text_embeds"]
         return cls(
-            [Label(**label) for label in json.loads(metadata["labels"])],
+            cls._labels(metadata["labels"]),
             text,
-            [Label(**label) for label in json.loads(metadata.get("negatives", "[]"))],
+            cls._labels(metadata.get("negatives", "[]")),
             tensors.get("negative_embeds", np.empty((0, text.shape[1]), np.float32)),
         )
 
@@ -89,8 +89,16 @@ class Bank:
         return with_sorted_header(save(tensors, metadata))
 
     @staticmethod
+    def _labels(listed: str) -> list[Label]:
+        """From the metadata's JSON; wnid and prompts may be absent."""
+        return [
+            Label(label["name"], label.get("wnid") or "", label.get("prompts") or []) for label in json.loads(listed)
+        ]
+
+    @staticmethod
     def _listed(labels: Sequence[Label]) -> str:
-        return json.dumps([asdict(label) for label in labels], ensure_ascii=False)
+        known = [{key: value for key, value in asdict(label).items() if value} for label in labels]
+        return json.dumps(known, ensure_ascii=False)
 
 
 def with_sorted_header(content: bytes) -> bytes:

@@ -9,14 +9,20 @@ import numpy as np
 from safetensors.numpy import save
 
 from .bank import Bank
-from .data import IMAGE_SIZE
 from .files import write_bytes
 from .graph import Graph
-from .preprocess import MEAN, STD, normalise
-from .text_tower import CONTEXT_LENGTH
+from .preprocess import normalise
+from .spec import Preprocessing
 
 SELFTEST_SEED = 20261123
-PROMPT_TEMPLATE = "a {}"
+# What fills each role, in the manifest's order; a bundle may lack those after the first and the self-test.
+IMAGE_ENCODER = "image_encoder.onnx"
+TEXT_ENCODER = "text_encoder.onnx"
+TOKENIZER = "tokenizer.json"
+LABELS = "labels.safetensors"
+CALIBRATION = "calibration.json"
+SELFTEST = "selftest.safetensors"
+FILES = (IMAGE_ENCODER, TEXT_ENCODER, TOKENIZER, LABELS, CALIBRATION, SELFTEST)
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,29 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class TextEntry:
+    """What the manifest says about texts."""
+
+    context_length: int
+    prompt_template: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """The manifest but for its files; `recipe` records how the bundle was made, for whoever makes it again."""
+
+    id: str
+    origin: Origin
+    preprocessing: Preprocessing
+    embedding_dim: int
+    logit_scale: float
+    text: TextEntry | None
+    logit_bias: float | None = None
+    activation: str | None = None
+    recipe: dict | None = None
+
+
+@dataclass(frozen=True)
 class Selftest:
     """A drawn image and the unit embedding that the int8 graph gives it on one thread."""
 
@@ -36,8 +65,9 @@ class Selftest:
     image_embeds: np.ndarray
 
     @classmethod
-    def of(cls, graph: Graph) -> "Selftest":
-        pixel_values = normalise(selftest_pixels()[None])
+    def of(cls, graph: Graph, preprocessing: Preprocessing) -> "Selftest":
+        pixels = selftest_pixels(preprocessing.size)[None]
+        pixel_values = normalise(pixels, preprocessing.mean, preprocessing.std)
         return cls(pixel_values, graph(pixel_values))
 
     def file(self) -> bytes:
@@ -47,18 +77,20 @@ class Selftest:
         return hashlib.sha256(np.ascontiguousarray(self.image_embeds, "<f4").tobytes()).hexdigest()
 
 
-def selftest_pixels() -> np.ndarray:
-    """uint8 [64, 64, 3]: coloured blocks over a gradient, the same everywhere (integers only)."""
+def selftest_pixels(size: int) -> np.ndarray:
+    """uint8 [size, size, 3]: eight by eight coloured blocks over a gradient, the same everywhere (integers only)."""
     draw = np.random.Generator(np.random.PCG64(SELFTEST_SEED))
-    blocks = draw.integers(0, 128, (8, 8, 3)).repeat(8, 0).repeat(8, 1)
-    row, column = np.mgrid[0:IMAGE_SIZE, 0:IMAGE_SIZE]
+    edge = -(-size // 8)
+    blocks = draw.integers(0, 128, (8, 8, 3)).repeat(edge, 0).repeat(edge, 1)[:size, :size]
+    row, column = np.mgrid[0:size, 0:size]
     return (blocks + np.stack([row + column, 2 * row, 127 - 2 * column], -1) % 128).astype(np.uint8)
 
 
-def bindings(image_encoder: bytes, bank: Bank, selftest: Selftest) -> dict:
+def bindings(image_encoder: Path | bytes, bank: Bank, selftest: Selftest) -> dict:
     """`bound_to` of a calibration."""
+    content = image_encoder if isinstance(image_encoder, bytes) else image_encoder.read_bytes()
     return {
-        "graph_sha256": hashlib.sha256(image_encoder).hexdigest(),
+        "graph_sha256": hashlib.sha256(content).hexdigest(),
         "bank_sha256": bank.digest(),
         "preprocessing": "exact",
         "selftest_sha256": selftest.digest(),
@@ -71,8 +103,7 @@ def to_json(record: object) -> bytes:
 
 def write_bundle(
     folder: Path,
-    origin: Origin,
-    logit_scale: float,
+    description: Description,
     image_encoder: bytes,
     text_encoder: bytes,
     tokenizer: bytes,
@@ -82,45 +113,54 @@ def write_bundle(
 ) -> None:
     """Writes every file whole, the manifest last, so that a bundle with a manifest of its own is complete."""
     contents = {
-        "image_encoder.onnx": image_encoder,
-        "text_encoder.onnx": text_encoder,
-        "tokenizer.json": tokenizer,
-        "labels.safetensors": bank.file(),
-        "calibration.json": to_json(calibration),
-        "selftest.safetensors": selftest.file(),
-    }
-    manifest = {
-        "schema": 1,
-        "requires": [],
-        "id": "pocket",
-        "version": 1,
-        "architecture": origin.architecture,
-        "source": origin.source,
-        "licence": origin.licence,
-        "preprocessing": {
-            "size": IMAGE_SIZE,
-            "resize": "shortest_edge",
-            "interpolation": "bicubic",
-            "mean": list(MEAN),
-            "std": list(STD),
-        },
-        "embedding_dim": bank.text_embeds.shape[1],
-        "logit_scale": logit_scale,
-        "image_encoder": {"file": "image_encoder.onnx"},
-        "text_encoder": {
-            "file": "text_encoder.onnx",
-            "tokenizer": "tokenizer.json",
-            "context_length": CONTEXT_LENGTH,
-            "prompt_template": PROMPT_TEMPLATE,
-        },
-        "labels": {"file": "labels.safetensors"},
-        "calibration": {"file": "calibration.json"},
-        "selftest": {"file": "selftest.safetensors"},
-        "files": {
-            name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-            for name, content in contents.items()
-        },
+        IMAGE_ENCODER: image_encoder,
+        TEXT_ENCODER: text_encoder,
+        TOKENIZER: tokenizer,
+        LABELS: bank.file(),
+        CALIBRATION: to_json(calibration),
+        SELFTEST: selftest.file(),
     }
     for name, content in contents.items():
         write_bytes(folder / name, content)
+    write_manifest(folder, description)
+
+
+def write_manifest(folder: Path, description: Description) -> None:
+    """The manifest of the files that lie in `folder`."""
+    present = [name for name in FILES if (folder / name).is_file()]
+    manifest: dict = {
+        "schema": 1,
+        "requires": [],
+        "id": description.id,
+        "version": 1,
+        "architecture": description.origin.architecture,
+        "source": description.origin.source,
+        "licence": description.origin.licence,
+        "preprocessing": description.preprocessing.record(),
+        "embedding_dim": description.embedding_dim,
+        "logit_scale": description.logit_scale,
+    }
+    if description.logit_bias is not None:
+        manifest["logit_bias"] = description.logit_bias
+    if description.activation is not None:
+        manifest["activation"] = description.activation
+    manifest["image_encoder"] = {"file": IMAGE_ENCODER}
+    if description.text is not None:
+        manifest["text_encoder"] = {
+            "file": TEXT_ENCODER,
+            "tokenizer": TOKENIZER,
+            "context_length": description.text.context_length,
+            "prompt_template": description.text.prompt_template,
+        }
+    for role, name in (("labels", LABELS), ("calibration", CALIBRATION), ("selftest", SELFTEST)):
+        if name in present:
+            manifest[role] = {"file": name}
+    if description.recipe is not None:
+        manifest["recipe"] = description.recipe
+    manifest["files"] = {name: _entry(folder / name) for name in present}
     write_bytes(folder / "manifest.json", to_json(manifest))
+
+
+def _entry(path: Path) -> dict:
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}

@@ -134,7 +134,9 @@ def fit_gate(
     )
 
 
-def calibration_record(gate: Gate, bound_to: dict[str, str], source: str, counts: tuple[int, int]) -> dict:
+def calibration_record(
+    gate: Gate, bound_to: dict[str, str], source: str, counts: tuple[int, int], conditions: str = CONDITIONS
+) -> dict:
     """calibration.json, schema 1; `counts` are the temperature and the threshold images."""
     return {
         "schema": 1,
@@ -150,6 +152,6 @@ def calibration_record(gate: Gate, bound_to: dict[str, str], source: str, counts
             "coverage": round(gate.coverage, 6),
             "selective_risk": round(gate.selective_risk, 6),
         },
-        "promise": {"kind": "none", "conditions": CONDITIONS},
+        "promise": {"kind": "none", "conditions": conditions},
         "fitted_on": {"source": source, "temperature": counts[0], "thresholds": counts[1]},
     }

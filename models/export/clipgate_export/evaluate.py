@@ -15,7 +15,16 @@ from . import metrics
 from .archives import read_pixels
 from .bank import Bank
 from .calibrate import Gate
-from .data import Splits, read_named_text_embeddings
+from .data import (
+    CIFAR,
+    IMAGE_EMBEDDINGS,
+    OOD_ARCHIVES,
+    VALIDATION,
+    Splits,
+    read_named_text_embeddings,
+    require,
+)
+from .full_size import measure_photos
 from .graph import Graph
 from .names import group_key, read_split
 from .preprocess import normalise
@@ -23,11 +32,6 @@ from .scores import OOD_SCORES, Cosines, confidence, ood_score
 from .train_text import tokenize
 
 CIFAR_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-OOD_ARCHIVES = {
-    "textures (DTD)": "ood-textures.tar",
-    "sign language digits": "ood-signlang.tar",
-    "blood cells (BCCD)": "ood-bloodcells.tar",
-}
 
 
 class Bundle:
@@ -47,11 +51,11 @@ class Bundle:
         return self.gate.accepts(cosines, self.logit_scale)
 
 
-def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelProto, gate: Gate, state: str) -> dict:
-    """All figures, ready for JSON; intervals are 95 %."""
+def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelProto, gate: Gate, command: Path) -> dict:
+    """All figures, ready for JSON; intervals are 95 %. `command` is a clipgate that decides on the photos."""
     splits = Splits.read(folder / "splits.json")
     bundle = Bundle(folder, gate)
-    names, pixels = read_pixels(data / "tiny-imagenet-val-a.tar")
+    names, pixels = read_pixels(require(data, VALIDATION))
     wnids = np.array([name.split("/")[0] for name in names])
     class_of = {wnid: row for row, wnid in enumerate(splits.label_wnids)}
     labelled = np.isin(wnids, splits.label_wnids)
@@ -61,7 +65,6 @@ def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelPr
     rows = np.array([class_of.get(wnid, -1) for wnid in wnids[trained]])
     top1["ece_with_negatives"] = measure_open_ece(bundle, pixels[trained], rows)
     report = {
-        "state": state,
         "labels": len(splits.label_wnids),
         "negatives": len(bundle.bank.negatives),
         "logit_scale": bundle.logit_scale,
@@ -77,9 +80,9 @@ def measure(data: Path, folder: Path, image_fp32: ModelProto, text_fp32: ModelPr
             "development_auroc": gate.auroc,
         },
         "validation": top1,
-        "cifar10": measure_cifar(bundle, data),
+        "cifar10": measure_cifar(bundle, data, folder),
         "outside": measure_outside(bundle, data, inside, pixels[np.isin(wnids, splits.never_trained_wnids)]),
-        "photos": measure_photos(bundle, data, splits),
+        "photos": measure_photos(command, folder, data, splits),
         "text": measure_text(bundle, data, Graph(text_fp32), pixels[labelled], classes, splits),
         "latency_ms": measure_latency(bundle, Graph(image_fp32), Graph(text_fp32)),
         "files": {
@@ -121,7 +124,7 @@ def measure_open_ece(bundle: Bundle, pixels: np.ndarray, classes: np.ndarray) ->
     return metrics.ece_figure(confidence(cosines, bundle.logit_scale, bundle.gate.temperature), hits).record()
 
 
-def measure_cifar(bundle: Bundle, data: Path) -> dict:
+def measure_cifar(bundle: Bundle, data: Path, folder: Path) -> dict:
     """Zero-shot over the ten names, by CLIP's own text embeddings and by the text tower's."""
     names, embeddings = read_named_text_embeddings(data)
     row = {name.casefold(): place for place, name in reversed(list(enumerate(names)))}
@@ -129,13 +132,15 @@ def measure_cifar(bundle: Bundle, data: Path) -> dict:
     used = {"automobile": "car", "ship": "boat", "airplane": "aeroplane"}
     asked = [used.get(name, name) if name in missing else name for name in CIFAR_NAMES]
     bank = embeddings[[row[name] for name in asked]]
-    paths, pixels = read_pixels(data / "cifar10-test.tar")
+    paths, pixels = read_pixels(require(data, CIFAR))
     classes = np.array([CIFAR_NAMES.index(path.split("/")[0]) for path in paths])
     images = bundle.image.embed_pixels(pixels)
     own = bundle.text(tokenize([f"a {name}" for name in asked]).numpy())
     hits, own_hits = (images @ bank.T).argmax(1) == classes, (images @ own.T).argmax(1) == classes
+    unseen = {group_key(names[r]) for r in read_split(folder / "text_split.json", names)[1]}
     return {
         "names": asked,
+        "names_held_out": [name for name in asked if group_key(name) in unseen],
         "clip_text": metrics.share(int(hits.sum()), len(hits)).record(),
         "text_tower": metrics.share(int(own_hits.sum()), len(own_hits)).record(),
     }
@@ -147,7 +152,7 @@ def measure_outside(bundle: Bundle, data: Path, inside: Cosines, never_trained: 
     for name, archive in OOD_ARCHIVES.items():
         for recompressed in (False, True):
             form = "64-pixel JPEG q75" if recompressed else "as they are"
-            sets.append((name, form, read_pixels(data / archive, recompressed)[1]))
+            sets.append((name, form, read_pixels(require(data, archive), recompressed)[1]))
     rows = []
     for name, form, pixels in sets:
         outside = bundle.cosines(pixels)
@@ -164,52 +169,12 @@ def measure_outside(bundle: Bundle, data: Path, inside: Cosines, never_trained: 
     return rows
 
 
-def measure_photos(bundle: Bundle, data: Path, splits: Splits) -> dict:
-    """The full-size photos one by one, and the shares of each group."""
-    paths, pixels = read_pixels(data / "photos-imagenet-sample.tar")
-    cosines = bundle.cosines(pixels)
-    accepted = bundle.accepts(cosines)
-    sure = confidence(cosines, bundle.logit_scale, bundle.gate.temperature)
-    scores = ood_score(bundle.gate.score, cosines, bundle.logit_scale)
-    rows = []
-    for place, path in enumerate(paths):
-        best = splits.label_names[int(cosines.labels[place].argmax())]
-        wnid = path.split("/")[1] if path.startswith("in/") else ""
-        own = splits.label_names[splits.label_wnids.index(wnid)] if wnid in splits.label_wnids else None
-        group = "labelled" if own else "other class of Tiny ImageNet" if wnid else "other"
-        rows.append(
-            {
-                "photo": path.rsplit("/", 1)[1],
-                "group": group,
-                "label": own,
-                "best": best,
-                "confidence": round(float(sure[place]), 3),
-                "score": round(float(scores[place]), 3),
-                "accepted": bool(accepted[place]),
-                "right": best == own if own else None,
-            }
-        )
-    inside = [row for row in rows if row["group"] == "labelled"]
-    taken = [row for row in inside if row["accepted"]]
-    shares = {
-        "labelled": {
-            "top1": metrics.share(sum(row["right"] for row in inside), len(inside)).record(),
-            "accepted": metrics.share(len(taken), len(inside)).record(),
-            "right_of_accepted": metrics.share(sum(row["right"] for row in taken), len(taken)).record(),
-        }
-    }
-    for group in ("other class of Tiny ImageNet", "other"):
-        members = [row for row in rows if row["group"] == group]
-        shares[group] = {"accepted": metrics.share(sum(r["accepted"] for r in members), len(members)).record()}
-    return {"shares": shares, "rows": rows}
-
-
 def measure_text(
     bundle: Bundle, data: Path, fp32: Graph, pixels: np.ndarray, classes: np.ndarray, splits: Splits
 ) -> dict:
     """The int8 text tower against CLIP's embeddings, on names trained on and held out."""
     names, embeddings = read_named_text_embeddings(data)
-    images = load_file(data / "clip-vit-b32-images.safetensors")
+    images = load_file(require(data, IMAGE_EMBEDDINGS))
     pictures = np.concatenate([v for name, v in sorted(images.items()) if name.endswith("image_embeds")])
     trained, held_out = read_split(bundle.folder / "text_split.json", names)
     ids = tokenize([f"a {name}" for name in names]).numpy()
@@ -225,6 +190,7 @@ def measure_text(
         )
         agree = (pictures @ int8[rows].T).argmax(1) == (pictures @ embeddings[rows].T).argmax(1)
         result[group] = {
+            "distinct_names": len({names[row].casefold() for row in rows}),
             "cosine": metrics.mean_figure(likenesses).record(),
             "cosine_of_the_mean": metrics.mean_figure(embeddings[rows] @ mean / np.linalg.norm(mean)).record(),
             "finds_own_name": metrics.share(int(found.sum()), len(rows)).record(),

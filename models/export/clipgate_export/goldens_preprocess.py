@@ -8,7 +8,8 @@ Writes `images/*` and `expected.safetensors`. For every case `NAME` there:
 - `STEM.decoded`, lossy formats only: Pillow's decoded pixels
 
 each the bytes of an RGB PNG, to be small, and in the metadata `cases`: a JSON list of
-{name, file, size, lossless, as_opened_cosine, note}.
+{name, file, size, resize, interpolation, lossless, as_opened_cosine, note}; `resize` and `interpolation` are
+named as a bundle's manifest names them.
 The reference decodes as open_clip's data pipeline does (`convert("RGB")` first), after
 `ImageOps.exif_transpose`. `as_opened_cosine` says how far that is from handing the opened file to
 the transform as it is, which resizes palettes by nearest neighbour, premultiplied alpha and CMYK
@@ -33,6 +34,17 @@ from safetensors.numpy import save_file
 MEAN = (0.0, 0.0, 0.0)
 STD = (1.0, 1.0, 1.0)
 LOSSY = ("jpg", "webp")
+
+# The manifest's name of each of open_clip's ways to make a square.
+RESIZE = {"shortest": "shortest_edge", "squash": "squash"}
+# CLIP's way; then SigLIP's, MobileCLIP's, and the rest of the combinations (CLIPA's, PE's).
+CLIP = ("shortest", "bicubic")
+OTHERS = (("squash", "bicubic"), ("shortest", "bilinear"), ("squash", "bilinear"))
+OTHERS_SIZE = 32
+# Files of these kinds differ in how they are decoded, which CLIP's way alone is enough to see.
+ONE_WAY = ("gray", "palette", "alpha", "rgb", "rgba", "jpeg", "webp", "gif", "bmp", "tiff", "png", "bilevel")
+# At the sizes that SigLIP and MobileCLIP have.
+FULL_SIZE = {"landscape": (224, "squash", "bicubic"), "portrait": (256, "shortest", "bilinear")}
 
 
 class Pictures:
@@ -127,6 +139,8 @@ def cases(p):
         yield name, "png", encoded(photo(width, height, index), "PNG", optimize=True), sizes, ""
     yield "stripes", "png", encoded(p.stripes(203, 150), "PNG"), (64, 224), "overshoot is clipped"
     yield "stripes_up", "png", encoded(p.stripes(40, 50), "PNG"), (64, 256), "overshoot is clipped"
+    yield "stripes_tall", "png", encoded(p.stripes(300, 700), "PNG"), (64,), "columns are filtered before rows"
+    yield "tall_shrunk", "png", encoded(photo(70, 190, 2), "PNG"), (64,), "columns are filtered before rows"
     yield "noise", "png", encoded(p.noise(70, 66), "PNG"), (64,), ""
 
     base = photo(86, 67, 1)
@@ -194,9 +208,18 @@ def cosine(a, b):
     return float(a @ b / (a.norm() * b.norm()).clamp_min(1e-30))
 
 
-def as_opened_cosine(data, expected, size):
+def ways(stem, sizes):
+    """Yields (size, resize, interpolation), open_clip's names."""
+    yield from ((size, *CLIP) for size in sizes)
+    if stem.split("_")[0] not in ONE_WAY:
+        yield from ((OTHERS_SIZE, *way) for way in OTHERS)
+    if stem in FULL_SIZE:
+        yield FULL_SIZE[stem]
+
+
+def as_opened_cosine(data, expected, size, way):
     """Against the transform alone, with the usual normalisation; none where it fails."""
-    transform = open_clip.image_transform(size, is_train=False)
+    transform = open_clip.image_transform(size, is_train=False, **way)
     try:
         return cosine(transform(Image.open(io.BytesIO(data))), transform(expected))
     except (ValueError, RuntimeError, OSError):
@@ -219,10 +242,11 @@ def main():
         lossless = extension not in LOSSY or stem in ("webp_lossless", "webp_alpha")
         if not lossless:
             tensors[f"{stem}.decoded"] = lossless_png(rgb)
-        for size in sizes:
-            transform = open_clip.image_transform(size, is_train=False, mean=MEAN, std=STD)
+        for size, resize, interpolation in ways(stem, sizes):
+            way = {"resize_mode": resize, "interpolation": interpolation}
+            transform = open_clip.image_transform(size, is_train=False, mean=MEAN, std=STD, **way)
             values = transform(rgb).permute(1, 2, 0)
-            name = f"{stem}@{size}"
+            name = f"{stem}@{size}" + ("" if (resize, interpolation) == CLIP else f"-{resize}-{interpolation}")
             crop = (values * 255).round().to(torch.uint8).numpy()
             tensors[f"{name}.crop"] = lossless_png(Image.fromarray(crop))
             listed.append(
@@ -230,9 +254,11 @@ def main():
                     "name": name,
                     "file": file,
                     "size": size,
+                    "resize": RESIZE[resize],
+                    "interpolation": interpolation,
                     "lossless": lossless,
                     "note": note,
-                    "as_opened_cosine": as_opened_cosine(data, rgb, size),
+                    "as_opened_cosine": as_opened_cosine(data, rgb, size, way),
                 }
             )
     made_by = {"pillow": PIL.__version__, "open_clip": open_clip.__version__, "torch": torch.__version__}

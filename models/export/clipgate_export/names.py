@@ -5,6 +5,7 @@ import random
 import re
 from pathlib import Path
 
+from .errors import UserError
 from .files import write_bytes
 
 SEED = 20261123
@@ -63,9 +64,12 @@ def write_split(path: Path, names: list[str], held_out: list[int]) -> None:
 
 def read_split(path: Path, names: list[str]) -> tuple[list[int], list[int]]:
     """The rows of `names` to train on and those held out, as `write_split` recorded them."""
-    held_out = set(json.loads(path.read_text())["held_out"])
+    try:
+        held_out = set(json.loads(path.read_text())["held_out"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not the record of names held out ({error!r})") from error
     missing = held_out - set(names)
     if missing:
-        raise ValueError(f"{path}: {len(missing)} held-out names are not in the data, first {sorted(missing)[0]!r}")
+        raise UserError(f"{path}: {len(missing)} held-out names are not in the data, first {sorted(missing)[0]!r}")
     rows = range(len(names))
     return [row for row in rows if names[row] not in held_out], [row for row in rows if names[row] in held_out]

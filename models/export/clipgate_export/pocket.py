@@ -2,12 +2,14 @@
 
     python -m clipgate_export.pocket --data ../../../shared/data --work ../../build/pocket -o ../pocket
 
-Towers whose weights are not in the work folder are trained first (hours on a CPU); delete them to train
-again. `--interim-from-checkpoint` takes the average of an unfinished run instead, and the card says so.
+Towers whose weights are not in the work folder are trained first (hours on a CPU); delete them and their
+checkpoints to train again. The card's figures, the Rust tests' goldens and the outputs in the project's pages follow.
 """
 
 import argparse
 import importlib.util
+import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,31 +19,40 @@ import onnx
 from onnx import ModelProto
 from open_clip.tokenizer import default_bpe
 
-from . import card, evaluate, goldens_pocket, htp_check, train_text
+from . import card, chapters, evaluate, goldens_pocket, htp_check, train, train_text
 from .bank import Bank, Label
-from .bundle import Origin, Selftest, bindings, to_json, write_bundle
+from .bundle import Description, Origin, Selftest, TextEntry, bindings, to_json, write_bundle
 from .calibrate import Gate, calibration_record, fit_gate
 from .data import (
+    EVERYTHING,
+    IMAGE_SIZE,
     Images,
     Splits,
+    made_from,
     read_imagenet_names,
     read_named_text_embeddings,
     read_text_embeddings,
     read_tiny_imagenet,
+    require,
 )
+from .errors import UserError, report_errors
 from .export import export_image_tower, export_text_tower, load_image_tower, load_text_tower
 from .files import write_bytes
 from .graph import Graph
 from .names import TEMPLATES, read_split
 from .onnx_model import graph_bytes
-from .preprocess import normalise
+from .preprocess import MEAN, STD, normalise
 from .quantize import quantize_tower
 from .scores import Cosines
+from .spec import Preprocessing
+from .text_tower import CONTEXT_LENGTH
 from .tokenizer import tokenizer_json
 
 NEVER_TRAINED_PER_CLASS = 25
 TEXT_RANGE_NAMES = 600
 NPU_IMAGES = 8
+PREPROCESSING = Preprocessing(IMAGE_SIZE, "shortest_edge", "bicubic", MEAN, STD)
+PROMPT_TEMPLATE = "a {}"
 # In the project: what the Rust tests compare themselves with follows the bundle.
 PHOTOS, GOLDENS = "examples/photos", "tests/data/pocket.json"
 LICENCE = "research and evaluation only, as it was trained on ImageNet's images: see models/pocket/LICENSE"
@@ -54,12 +65,12 @@ ARCHITECTURE = (
 
 @dataclass(frozen=True)
 class Towers:
-    """Both towers as fp32 graphs, the image tower's logit scale, and how finished its training is."""
+    """Both towers as fp32 graphs, the image tower's logit scale, and the log of its training by epoch."""
 
     image: ModelProto
     text: ModelProto
     logit_scale: float
-    state: str
+    history: list[dict]
 
 
 def main() -> None:
@@ -67,13 +78,18 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="weights, checkpoints and fp32 graphs")
     parser.add_argument("-o", "--output", type=Path, required=True, help="models/pocket")
-    parser.add_argument("--interim-from-checkpoint", type=Path, help="checkpoint.pt of an unfinished run")
-    parser.add_argument("--no-report", action="store_true", help="leave the card as it is")
+    parser.add_argument("--no-report", action="store_true", help="leave the card and the pages as they are")
     arguments = parser.parse_args()
 
-    towers = get_towers(arguments)
+    for name in EVERYTHING:
+        require(arguments.data, name)
+    project = arguments.output.resolve().parents[1]
+    if not arguments.no_report and not (shutil.which("cargo") and (project / "Cargo.toml").is_file()):
+        raise UserError("cargo and clipgate's project around -o are needed for the card; or give --no-report")
     splits = Splits.read(arguments.output / "splits.json")
     images = read_tiny_imagenet(arguments.data)
+    splits.check(images, arguments.output / "splits.json")
+    towers = get_towers(arguments, images)
 
     say("quantising the image tower")
     image = quantize_tower(
@@ -93,7 +109,7 @@ def main() -> None:
 
     bank = default_bank(arguments.data, splits)
     graph = Graph(image_bytes)
-    selftest = Selftest.of(graph)
+    selftest = Selftest.of(graph, PREPROCESSING)
     gate, counts = calibrate(graph, images, splits, bank, towers.logit_scale)
     say(f"gate: {gate}")
     calibration = calibration_record(
@@ -104,8 +120,14 @@ def main() -> None:
     )
     write_bundle(
         arguments.output,
-        Origin(f"{ARCHITECTURE}; {towers.state}", SOURCE, LICENCE),
-        towers.logit_scale,
+        Description(
+            id="pocket",
+            origin=Origin(ARCHITECTURE, SOURCE, LICENCE),
+            preprocessing=PREPROCESSING,
+            embedding_dim=bank.text_embeds.shape[1],
+            logit_scale=towers.logit_scale,
+            text=TextEntry(CONTEXT_LENGTH, PROMPT_TEMPLATE),
+        ),
         image_bytes,
         text_bytes,
         tokenizer_json(Path(default_bpe())),
@@ -113,22 +135,26 @@ def main() -> None:
         calibration,
         selftest,
     )
-    project = arguments.output.resolve().parents[1]
     if (project / PHOTOS).is_dir():
         goldens_pocket.write(arguments.output, project / PHOTOS, project / GOLDENS)
         say(f"{GOLDENS}: what the bundle says of {PHOTOS}, for the Rust tests")
     if arguments.no_report:
         return
+    say("building clipgate with the new bundle")
+    chapters.run("cargo build --release", project)
     say("measuring")
-    report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate, towers.state)
+    command = chapters.binaries(project) / "clipgate"
+    report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate, command)
+    report["training"] = {"cycles": list(train.CYCLES), "epochs": towers.history}
     report["quantisation"] = {
         "image": {"recipe": image.recipe.words(), "cosines": image.candidates},
         "text": {"recipe": text.recipe.words(), "cosines": text.candidates},
     }
     report["npu"] = check_npu(arguments.output / "image_encoder.onnx", images, splits)
-    write_bytes(arguments.work / "report.json", to_json(report))
+    write_bytes(arguments.output / "report.json", to_json(report))
     card.write(arguments.output, report)
-    say(f"{arguments.output / 'README.md'} and {arguments.work / 'report.json'} are written")
+    say(f"{arguments.output / 'README.md'} and {arguments.output / 'report.json'} are written")
+    chapters.write(project)
 
 
 def check_npu(graph: Path, images: Images, splits: Splits) -> dict | None:
@@ -145,33 +171,30 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def get_towers(arguments: argparse.Namespace) -> Towers:
+def get_towers(arguments: argparse.Namespace, images: Images) -> Towers:
     """Weights from the work folder, trained where they are missing."""
-    work = arguments.work
+    work, splits = arguments.work, arguments.output / "splits.json"
     text_weights = work / "text_tower.safetensors"
     if not text_weights.exists():
         say("training the text tower")
         train_text.train(arguments.data, arguments.output, work)
-    image_weights = arguments.interim_from_checkpoint or work / "image_tower.safetensors"
+    image_weights = work / "image_tower.safetensors"
     if not image_weights.exists():
-        from . import train
-
         say("training the image tower")
-        splits = arguments.output / "splits.json"
-        sys.argv = ["train", "--data", str(arguments.data), "--splits", str(splits), "-o", str(work)]
-        train.main()
-    state = "INTERIM: image tower after a short training of 16 epochs"
-    if image_weights.suffix == ".pt":
-        import torch
-
-        run = torch.load(image_weights, weights_only=True)
-        state = f"INTERIM: image tower after epoch {run['epoch']} of {run['epochs']}"
-    tower, logit_scale = load_image_tower(image_weights)
-    image, text = export_image_tower(tower), export_text_tower(load_text_tower(text_weights))
+        train.train(arguments.data, splits, work)
+    tower, logit_scale = load_image_tower(image_weights, made_from(images, splits))
+    names, _ = read_named_text_embeddings(arguments.data)
+    text_source = train_text.made_from(names, arguments.output / "text_split.json")
+    image, text = export_image_tower(tower), export_text_tower(load_text_tower(text_weights, text_source))
     for name, model in (("image_fp32.onnx", image), ("text_fp32.onnx", text)):
         write_bytes(work / name, graph_bytes(model))
         onnx.checker.check_model(work / name)
-    return Towers(image, text, float(np.float32(logit_scale)), state)
+    log = work / "train_log.jsonl"
+    try:
+        history = [json.loads(line) for line in log.read_text().splitlines()]
+    except ValueError as error:
+        raise UserError(f"{log}: not the log that the training wrote ({error})") from error
+    return Towers(image, text, float(np.float32(logit_scale)), history)
 
 
 def text_range_inputs(data: Path, models: Path) -> np.ndarray:
@@ -225,4 +248,4 @@ def never_trained_sample(images: Images, splits: Splits) -> list[int]:
 
 
 if __name__ == "__main__":
-    main()
+    report_errors(main)

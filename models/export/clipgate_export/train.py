@@ -7,8 +7,10 @@ thread count draw the same batches either way. A finished run goes on too, with 
 """
 
 import argparse
+import io
 import json
 import math
+import pickle
 import sys
 import time
 from dataclasses import replace
@@ -22,8 +24,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from .augment import FAR, NEAR, Views, augment, mix
-from .data import Images, Splits, read_text_embeddings, read_tiny_imagenet
-from .files import write_bytes, write_whole
+from .data import Images, Splits, made_from, read_text_embeddings, read_tiny_imagenet
+from .errors import UserError, report_errors
+from .files import write_bytes
 from .tower import ImageTower
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -44,17 +47,19 @@ EMA_DECAY = 0.998
 # starts near its end: from the usual 1 / 0.07 the first epochs are spent on growing it.
 FIRST_LOGIT_SCALE, MAX_LOGIT_SCALE = 60.0, 100.0
 OTHER_CLASS_SHARE = 0.5
+# Some two epochs are enough to leave chance behind; a tower that has not, or that fell back, is lost.
+JUDGED_AFTER, LOST_FACTOR = 3, 1.5
 SEED = 20261123
 
 
-class Diverged(RuntimeError):
-    """The loss is no longer a number."""
+class Diverged(UserError):
+    """The loss is no longer a number, or the tower no longer tells the classes apart."""
 
 
 class Trainer:
     """The state of one run; everything that a checkpoint holds."""
 
-    def __init__(self, text: Tensor, cycles: tuple[int, ...]) -> None:
+    def __init__(self, text: Tensor, cycles: tuple[int, ...], made_from: str = "") -> None:
         torch.manual_seed(SEED)
         self.tower = ImageTower().to(memory_format=torch.channels_last)
         self.average = ImageTower().to(memory_format=torch.channels_last)
@@ -67,8 +72,10 @@ class Trainer:
             [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}], lr=PEAK_RATE
         )
         self.cycles = cycles
+        self.made_from = made_from
         self.epoch = 0
         self.steps = 0
+        self.history: list[dict] = []
 
     @property
     def epochs(self) -> int:
@@ -117,7 +124,10 @@ class Trainer:
             logits = self.scale * F.normalize(embeds.float()) @ self.text.T
             loss = F.cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
             if not torch.isfinite(loss):
-                raise Diverged(f"the loss became {loss.item()} in epoch {self.epoch + 1}, step {step + 1}")
+                raise Diverged(
+                    f"the loss became {loss.item()} in epoch {self.epoch + 1}, step {step + 1}: the checkpoint of "
+                    f"epoch {self.epoch} is whole; lower PEAK_RATE or RESTART_RATE in train.py and run again"
+                )
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.tower.parameters(), 1.0)
@@ -150,7 +160,15 @@ class Trainer:
                 kept.copy_(new)
 
     def save(self, path: Path) -> None:
+        """Raises Diverged, and leaves the checkpoint before, where a weight is not a number."""
+        for name, tensor in (*self.tower.state_dict().items(), *self.average.state_dict().items()):
+            if not torch.isfinite(tensor).all():
+                raise Diverged(
+                    f"{name} is not a number after epoch {self.epoch}: {path} is of the epoch before and whole; "
+                    f"lower PEAK_RATE or RESTART_RATE in train.py and run again"
+                )
         state = {
+            "made_from": self.made_from,
             "tower": self.tower.state_dict(),
             "average": self.average.state_dict(),
             "log_scale": self.log_scale.detach(),
@@ -158,15 +176,26 @@ class Trainer:
             "epoch": self.epoch,
             "cycles": list(self.cycles),
             "steps": self.steps,
+            "history": self.history,
         }
-        write_whole(path, lambda file: torch.save(state, file))
+        content = io.BytesIO()
+        torch.save(state, content)
+        write_bytes(path, content.getvalue())
 
     def load(self, path: Path) -> None:
-        state = torch.load(path, weights_only=True)
+        try:
+            state = torch.load(path, weights_only=True)
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+            raise UserError(f"{path}: damaged; delete it to start anew") from error
+        if state["made_from"] != self.made_from:
+            raise UserError(
+                f"{path} is of a run on other images or another splits.json, whose held-out images it may have "
+                f"trained on: take another -o, or delete it to start anew"
+            )
         started = cycles_started(tuple(state["cycles"]), state["epoch"])
         if self.cycles[: len(started)] != started:
             asked, wanted = (",".join(map(str, cycles)) for cycles in (self.cycles, started))
-            raise SystemExit(
+            raise UserError(
                 f"{path} is of a run in cycles of {wanted} epochs, not {asked}: pass --cycles {wanted}, "
                 f"longer if you like, or delete it to start anew"
             )
@@ -177,6 +206,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
         self.steps = state["steps"]
+        self.history = state["history"]
 
 
 def cycles_started(cycles: tuple[int, ...], epoch: int) -> tuple[int, ...]:
@@ -226,10 +256,16 @@ def main() -> None:
     parser.add_argument("--cycles", type=cycle_lengths, default=CYCLES, help="epochs of each cycle, as in 16,20")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoint, log and weights")
     arguments = parser.parse_args()
+    train(arguments.data, arguments.splits, arguments.output, arguments.cycles)
 
-    splits = Splits.read(arguments.splits)
-    images = read_tiny_imagenet(arguments.data)
-    text = torch.from_numpy(read_text_embeddings(arguments.data, splits.trained_wnids))
+
+def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] = CYCLES) -> None:
+    """Writes `output`/image_tower.safetensors and train_log.jsonl, going on from `output`/checkpoint.pt."""
+    splits = Splits.read(splits_file)
+    images = read_tiny_imagenet(data)
+    splits.check(images, splits_file)
+    source = made_from(images, splits_file)
+    text = torch.from_numpy(read_text_embeddings(data, splits.trained_wnids))
     class_of = {wnid: row for row, wnid in enumerate(splits.trained_wnids)}
     held_out = {index for indices in splits.held_out.values() for index in indices}
     training = [i for i, w in enumerate(images.wnids) if w in class_of and i not in held_out]
@@ -245,17 +281,15 @@ def main() -> None:
     watched_pixels = to_pixels(images, watched)
     watched_classes = torch.tensor([splits.label_wnids.index(images.wnids[i]) for i in watched])
 
-    trainer = Trainer(text, arguments.cycles)
-    checkpoint = arguments.output / "checkpoint.pt"
+    trainer = Trainer(text, cycles, source)
+    checkpoint = output / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
         print(f"going on from {checkpoint} after epoch {trainer.epoch}", flush=True)
-    arguments.output.mkdir(parents=True, exist_ok=True)
     while trainer.epoch < trainer.epochs:
         start = time.monotonic()
         loss = trainer.run_epoch(pixels, classes, epoch_order(labelled, others, trainer.epoch))
         top1 = accuracy(trainer.average, watched_pixels, watched_classes, text[default_rows])
-        trainer.save(checkpoint)
         record = {
             "epoch": trainer.epoch,
             "loss": round(loss, 4),
@@ -263,14 +297,21 @@ def main() -> None:
             "logit_scale": round(trainer.scale.item(), 3),
             "seconds": round(time.monotonic() - start, 1),
         }
-        with (arguments.output / "train_log.jsonl").open("a") as log:
-            log.write(json.dumps(record) + "\n")
+        trainer.history.append(record)
         print(json.dumps(record), flush=True)
+        if trainer.epoch >= JUDGED_AFTER and top1 < min(LOST_FACTOR / len(default_rows), 1):
+            raise Diverged(
+                f"after {trainer.epoch} epochs {top1:.1%} of the held-out images are right, hardly more than chance: "
+                f"the run has diverged; lower PEAK_RATE in train.py, delete {checkpoint} and start anew"
+            )
+        trainer.save(checkpoint)
 
+    log = "".join(json.dumps(record) + "\n" for record in trainer.history)
+    write_bytes(output / "train_log.jsonl", log.encode())
     weights = {name: tensor.contiguous() for name, tensor in trainer.average.state_dict().items()}
     weights["logit_scale"] = trainer.scale.detach().clone()
-    write_bytes(arguments.output / "image_tower.safetensors", save(weights))
+    write_bytes(output / "image_tower.safetensors", save(weights, {"made_from": source}))
 
 
 if __name__ == "__main__":
-    main()
+    report_errors(main)

@@ -8,6 +8,8 @@ unseen name can hope for. The split is written before the training and read back
 """
 
 import argparse
+import hashlib
+import io
 import math
 import sys
 from pathlib import Path
@@ -20,12 +22,14 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from .data import Splits, read_named_text_embeddings
+from .errors import UserError, report_errors
 from .files import write_bytes
 from .names import TEMPLATES, read_split, split_names, write_split
 from .text_tower import CONTEXT_LENGTH, END_OF_TEXT, PADDING, TOKEN_WIDTH, VOCABULARY, TextTower
 
 SEED = 20261123
 STEPS = 2400
+CHECKPOINT_STEPS = 300
 BATCH = 256
 PEAK_RATE = 3e-3
 WARMUP_STEPS = 100
@@ -46,11 +50,12 @@ def tokenize(texts: list[str]) -> Tensor:
 DROPPED = 0
 
 
-def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS) -> TextTower:
+def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS, checkpoint: Path | None = None) -> TextTower:
     """A tower from `input_ids` [templates, N, T] and unit `targets` [N, 512]; the same seed, the same weights.
 
     It learns a table of the pieces that occur, in the order of their ids and after a row of zeros for
-    dropped ones, and spreads it over the whole vocabulary at the end.
+    dropped ones, and spreads it over the whole vocabulary at the end. With `checkpoint`, an interrupted run goes
+    on where that file left it.
     """
     torch.manual_seed(SEED)
     draw = torch.Generator().manual_seed(SEED)
@@ -67,7 +72,12 @@ def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS) -> TextT
         [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}], lr=PEAK_RATE
     )
     batch_size = min(BATCH, len(targets))
-    for step in tqdm(range(steps), desc="text tower", disable=not sys.stderr.isatty()):
+    done = 0
+    if checkpoint and checkpoint.exists():
+        done = load_checkpoint(checkpoint, tower, optimizer, draw)
+    for step in tqdm(range(done, steps), desc="text tower", initial=done, total=steps, disable=not sys.stderr.isatty()):
+        if checkpoint and step > done and step % CHECKPOINT_STEPS == 0:
+            save_checkpoint(checkpoint, tower, optimizer, draw, step)
         share = min(step / WARMUP_STEPS, 0.5 * (1 + math.cos(math.pi * step / steps)))
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * share
@@ -82,7 +92,9 @@ def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS) -> TextT
         logits = CONTRASTIVE_SCALE * embeds @ targets.T
         loss = (1 - likeness).mean() * CONTRASTIVE_SCALE + CONTRASTIVE_SHARE * F.cross_entropy(logits, rows)
         if not torch.isfinite(loss):
-            raise RuntimeError(f"the text tower's loss became {loss.item()} in step {step + 1}")
+            raise UserError(
+                f"the text tower's loss became {loss.item()} in step {step + 1}: lower PEAK_RATE in train_text.py"
+            )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
@@ -97,6 +109,25 @@ def train_tower(input_ids: Tensor, targets: Tensor, steps: int = STEPS) -> TextT
     return tower.eval()
 
 
+def save_checkpoint(
+    path: Path, tower: TextTower, optimizer: torch.optim.Optimizer, draw: torch.Generator, step: int
+) -> None:
+    """Everything that the steps from `step` on depend on."""
+    content = io.BytesIO()
+    state = {"tower": tower.state_dict(), "optimizer": optimizer.state_dict(), "draw": draw.get_state(), "step": step}
+    torch.save(state, content)
+    write_bytes(path, content.getvalue())
+
+
+def load_checkpoint(path: Path, tower: TextTower, optimizer: torch.optim.Optimizer, draw: torch.Generator) -> int:
+    """Takes up what `save_checkpoint` wrote and returns its step."""
+    state = torch.load(path, weights_only=True)
+    tower.load_state_dict(state["tower"])
+    optimizer.load_state_dict(state["optimizer"])
+    draw.set_state(state["draw"])
+    return state["step"]
+
+
 def drop_pieces(ranks: Tensor, draw: torch.Generator) -> Tensor:
     """Some pieces between start and end of text become `DROPPED`."""
     end = ranks.argmax(1, keepdim=True)
@@ -109,6 +140,11 @@ def drop_pieces(ranks: Tensor, draw: torch.Generator) -> Tensor:
 def embed(tower: TextTower, input_ids: Tensor) -> np.ndarray:
     """Unit text embeddings, f32 [N, 512]."""
     return torch.cat([F.normalize(tower(part)) for part in input_ids.split(BATCH)]).numpy()
+
+
+def made_from(names: list[str], split: Path) -> str:
+    """What binds a text tower to the names that it may have learnt: SHA-256 of all names and of the split."""
+    return hashlib.sha256("\n".join(names).encode() + split.read_bytes()).hexdigest()
 
 
 def main() -> None:
@@ -131,8 +167,11 @@ def train(data: Path, models: Path, output: Path) -> None:
     ids = torch.stack([tokenize([t.format(names[r]) for r in rows])[:, :longest] for t in TEMPLATES])
     ids[..., -1] = torch.where(ids[..., -1] > 0, END_OF_TEXT, ids[..., -1])
     targets = F.normalize(torch.from_numpy(embeddings[rows]))
-    tower = train_tower(ids, targets)
-    write_bytes(output / "text_tower.safetensors", save(tower.state_dict()))
+    source = made_from(names, split)
+    checkpoint = output / f"text_checkpoint-{source[:16]}.pt"
+    tower = train_tower(ids, targets, checkpoint=checkpoint)
+    write_bytes(output / "text_tower.safetensors", save(tower.state_dict(), {"made_from": source}))
+    checkpoint.unlink(missing_ok=True)
     for label, which in (("trained", rows), ("held-out", held_out)):
         for template in ("a {}", "a photo of a {}."):
             got = embed(tower, tokenize([template.format(names[r]) for r in which]))
@@ -142,4 +181,4 @@ def train(data: Path, models: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    report_errors(main)

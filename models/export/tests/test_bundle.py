@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
 
 from clipgate_export.bank import Bank
+from clipgate_export.bundle import Description, Origin, Selftest, TextEntry, write_manifest
 from clipgate_export.data import read_text_embeddings
 from clipgate_export.graph import Graph
+from clipgate_export.pocket import PREPROCESSING, PROMPT_TEMPLATE
+from clipgate_export.text_tower import CONTEXT_LENGTH
 
 
 def manifest(pocket: Path) -> dict:
@@ -47,3 +51,17 @@ def test_the_selftest_holds_on_this_machine(pocket: Path) -> None:
 def test_the_bank_is_clips_own(pocket: Path, data: Path) -> None:
     wnids = [label["wnid"] for label in json.loads((pocket / "splits.json").read_text())["labels"]]
     assert np.array_equal(load_file(pocket / "labels.safetensors")["text_embeds"], read_text_embeddings(data, wnids))
+
+
+def test_the_same_files_give_the_same_manifest(pocket: Path, tmp_path: Path) -> None:
+    written = manifest(pocket)
+    for name in written["files"]:
+        shutil.copyfile(pocket / name, tmp_path / name)
+    text = TextEntry(CONTEXT_LENGTH, PROMPT_TEMPLATE)
+    origin = Origin(written["architecture"], written["source"], written["licence"])
+    write_manifest(tmp_path, Description("pocket", origin, PREPROCESSING, 512, written["logit_scale"], text))
+    assert (tmp_path / "manifest.json").read_bytes() == (pocket / "manifest.json").read_bytes()
+    bank = pocket / "labels.safetensors"
+    assert Bank.read(bank.read_bytes()).file() == bank.read_bytes()
+    selftest = Selftest.of(Graph(pocket / "image_encoder.onnx"), PREPROCESSING)
+    assert np.array_equal(selftest.pixel_values, load_file(pocket / "selftest.safetensors")["pixel_values"])

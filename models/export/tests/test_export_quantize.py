@@ -13,6 +13,7 @@ from clipgate_export.bundle import Selftest
 from clipgate_export.export import export_image_tower, export_text_tower
 from clipgate_export.graph import Graph, unit
 from clipgate_export.onnx_model import graph_bytes
+from clipgate_export.pocket import PREPROCESSING
 from clipgate_export.quantization.recipe import Recipe
 from clipgate_export.quantize import RECIPES, quantize_tower, unquantized_operators
 from clipgate_export.text_tower import TextTower
@@ -78,7 +79,7 @@ def test_digests_repeat(quantized: Quantized, tiny_tower: ImageTower, inputs: np
 
 
 def test_the_selftest_repeats(quantized: Quantized) -> None:
-    one, other = (Selftest.of(Graph(quantized.model)) for _ in range(2))
+    one, other = (Selftest.of(Graph(quantized.model), PREPROCESSING) for _ in range(2))
     assert one.digest() == other.digest()
     assert np.linalg.norm(one.image_embeds) == pytest.approx(1, abs=1e-6)
 

@@ -1,5 +1,9 @@
+from pathlib import Path
+
+import pytest
 import torch
 
+from clipgate_export import train_text
 from clipgate_export.text_tower import END_OF_TEXT, TextTower
 from clipgate_export.train_text import embed, train_tower
 
@@ -32,3 +36,28 @@ def test_it_learns_repeats_and_leaves_unseen_pieces_at_zero() -> None:
         assert torch.equal(tensor, again.state_dict()[name]), name
     assert (embed(tower, names) * targets.numpy()).sum(1).mean() > 0.9
     assert not tower.tokens.weight[5000:40000].any()
+
+
+def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_text, "CHECKPOINT_STEPS", 10)
+    draw = torch.Generator().manual_seed(4)
+    targets = torch.nn.functional.normalize(torch.randn(6, 512, generator=draw))
+    names = torch.stack([ids(1000 + n)[:6] for n in range(6)])[None]
+    whole = train_tower(names, targets, 25)
+
+    checkpoint = tmp_path / "text_checkpoint.pt"
+    save, saved = train_text.save_checkpoint, []
+
+    def save_and_stop_at_the_second(*arguments: object) -> None:
+        save(*arguments)
+        saved.append(arguments)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_text, "save_checkpoint", save_and_stop_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        train_tower(names, targets, 25, checkpoint)
+    again = train_tower(names, targets, 25, checkpoint)
+    assert len(saved) == 2
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name

@@ -1,11 +1,14 @@
 """The image tower's training: interrupted and uninterrupted runs end alike, broken ones are noticed."""
 
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 
 from clipgate_export import train
+from clipgate_export.errors import UserError
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def test_a_checkpoint_of_another_schedule_is_refused(world: tuple, tmp_path: Pat
     begun = train.Trainer(text, (3,))
     run(begun, pixels, classes, 1)
     begun.save(tmp_path / "checkpoint.pt")
-    with pytest.raises(SystemExit, match="cycles of 3 epochs, not 4,2: pass --cycles 3"):
+    with pytest.raises(UserError, match="cycles of 3 epochs, not 4,2: pass --cycles 3"):
         train.Trainer(text, (4, 2)).load(tmp_path / "checkpoint.pt")
 
 
@@ -90,3 +93,45 @@ def test_a_diverged_run_is_an_error(world: tuple) -> None:
         trainer.tower.projection.weight[0, 0] = float("nan")
     with pytest.raises(train.Diverged, match="epoch 1, step 1"):
         run(trainer, pixels, classes, 1)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(world: tuple, tmp_path: Path) -> None:
+    trainer, checkpoint = train.Trainer(world[2], (3,)), tmp_path / "checkpoint.pt"
+    trainer.save(checkpoint)
+    before = checkpoint.read_bytes()
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            trainer.save(checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert checkpoint.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
+def test_a_checkpoint_of_other_splits_is_refused(world: tuple, tmp_path: Path) -> None:
+    train.Trainer(world[2], (3,), "these images").save(tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="another splits.json"):
+        train.Trainer(world[2], (3,), "others").load(tmp_path / "checkpoint.pt")
+
+
+def test_a_damaged_checkpoint_is_named(world: tuple, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    train.Trainer(world[2], (3,)).save(checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:5000])
+    with pytest.raises(UserError, match="checkpoint.pt: damaged"):
+        train.Trainer(world[2], (3,)).load(checkpoint)
+
+
+def test_weights_that_are_no_numbers_are_not_saved(world: tuple, tmp_path: Path) -> None:
+    trainer, checkpoint = train.Trainer(world[2], (3,)), tmp_path / "checkpoint.pt"
+    trainer.save(checkpoint)
+    before = checkpoint.read_bytes()
+    with torch.no_grad():
+        trainer.average.projection.weight[0, 0] = float("inf")
+    with pytest.raises(train.Diverged, match="projection.weight is not a number"):
+        trainer.save(checkpoint)
+    assert checkpoint.read_bytes() == before

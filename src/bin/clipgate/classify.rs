@@ -49,8 +49,14 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
     let start = Instant::now();
     let runtime = runtime_search::load()?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
+    // Before the model is loaded: without thresholds nothing can be answered.
+    let calibration = match &args.calibration {
+        Some(path) => inputs::calibration(path)?,
+        None => bundle.calibration()?,
+    };
     let mut options = Classifier::options()
         .session(args.model.session()?)
+        .calibration(calibration)
         .top_k(args.top_k);
     let own = inputs::own_bank(
         args.labels.as_deref(),
@@ -61,9 +67,6 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
     )?;
     if let Some(bank) = own {
         options = options.bank(bank);
-    }
-    if let Some(path) = &args.calibration {
-        options = options.calibration(inputs::calibration(path)?);
     }
     let mut classifier = options.open(&runtime, &bundle).map_err(|error| {
         match (&args.calibration, error.kind()) {

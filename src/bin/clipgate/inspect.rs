@@ -1,6 +1,8 @@
 //! `clipgate inspect`: what a bundle says of itself.
 
-use clipgate::{Bundle, Calibration, LabelBank, Result};
+use clipgate::{
+    Bundle, Calibration, Interpolation, LabelBank, Manifest, Preprocessing, Resize, Result,
+};
 
 use crate::args::{Format, InspectArgs};
 use crate::exit_code::Outcome;
@@ -8,40 +10,40 @@ use crate::{inputs, report};
 
 pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
     let bundle = inputs::bundle(args.bundle.as_deref())?;
-    let bank = bundle.label_bank()?;
-    let calibration = bundle.calibration()?;
+    let manifest = bundle.manifest();
+    let bank = manifest
+        .labels
+        .as_ref()
+        .map(|_| bundle.label_bank())
+        .transpose()?;
+    let calibration = manifest
+        .calibration
+        .as_ref()
+        .map(|_| bundle.calibration())
+        .transpose()?;
     match format {
         Format::Json => report::json(&serde_json::json!({
             "location": bundle.location(),
-            "manifest": bundle.manifest(),
-            "labels": bank.labels(),
-            "negatives": bank.negatives().len(),
-            "bank_sha256": bank.digest(),
+            "manifest": manifest,
+            "labels": bank.as_ref().map(LabelBank::labels),
+            "negatives": bank.as_ref().map(|bank| bank.negatives().len()),
+            "bank_sha256": bank.as_ref().map(LabelBank::digest),
             "calibration": calibration,
         })),
-        Format::Text => report::line(&describe(&bundle, &bank, &calibration)),
+        Format::Text => {
+            report::line(&describe(&bundle, bank.as_ref(), calibration.as_ref()));
+        }
     }
     Ok(Outcome::Answered)
 }
 
-fn describe(bundle: &Bundle, bank: &LabelBank, calibration: &Calibration) -> String {
+fn describe(
+    bundle: &Bundle,
+    bank: Option<&LabelBank>,
+    calibration: Option<&Calibration>,
+) -> String {
     let manifest = bundle.manifest();
     let bytes: u64 = manifest.files.values().map(|file| file.bytes).sum();
-    let names = bank
-        .labels()
-        .iter()
-        .map(|label| label.name())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let own_labels = match &manifest.text_encoder {
-        Some(text) => format!(
-            "yes, up to {} tokens, as {:?}",
-            text.context_length, text.prompt_template
-        ),
-        None => "no: the bundle has no text encoder".to_owned(),
-    };
-    let point = calibration.operating_point();
-    let fitted = calibration.fitted_on();
     let mut text = format!(
         "{} version {} ({}, schema {}, {:.1} MB)",
         manifest.id,
@@ -50,25 +52,80 @@ fn describe(bundle: &Bundle, bank: &LabelBank, calibration: &Calibration) -> Str
         manifest.schema,
         bytes as f64 / 1e6
     );
-    for (name, value) in [
+    let mut entries = model(manifest);
+    entries.extend(labels(bank));
+    entries.extend(gate(calibration));
+    for (name, value) in entries {
+        text.push('\n');
+        text.push_str(&entry(name, &value));
+    }
+    text.push_str("\nfiles");
+    for (name, file) in &manifest.files {
+        text.push_str(&format!("\n  {:>10}  {}  {name}", file.bytes, file.sha256));
+    }
+    text
+}
+
+fn model(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let own_labels = match &manifest.text_encoder {
+        Some(text) => format!(
+            "yes, up to {} tokens, as {:?}",
+            text.context_length, text.prompt_template
+        ),
+        None => "no: the bundle has no text encoder".to_owned(),
+    };
+    let scale = format!(
+        "{} values, logit scale {}",
+        manifest.embedding_dim, manifest.logit_scale
+    );
+    let embedding = match manifest.logit_bias {
+        Some(bias) => format!("{scale}, logit bias {bias} (sigmoid loss)"),
+        None => scale,
+    };
+    let mut entries = vec![
         ("architecture", manifest.architecture.clone()),
         ("source", manifest.source.clone()),
         ("licence", manifest.licence.clone()),
-        (
-            "input",
-            format!(
-                "{0}x{0}, shortest edge bicubic, centre crop",
-                manifest.preprocessing.size
-            ),
-        ),
-        (
-            "embedding",
-            format!(
-                "{} values, logit scale {}",
-                manifest.embedding_dim, manifest.logit_scale
-            ),
-        ),
-        ("own labels", own_labels),
+        ("input", input(&manifest.preprocessing)),
+        ("embedding", embedding),
+    ];
+    entries.extend(manifest.activation.clone().map(|name| ("activation", name)));
+    entries.extend(
+        manifest
+            .recipe
+            .as_ref()
+            .and_then(|recipe| Some(("recipe", serde_json::to_string(recipe).ok()?))),
+    );
+    entries.push(("own labels", own_labels));
+    entries
+}
+
+fn input(preprocessing: &Preprocessing) -> String {
+    let resize = match preprocessing.resize {
+        Resize::ShortestEdge => "shortest edge, centre crop",
+        Resize::Squash => "squashed",
+        _ => "resized in a way that this command does not know",
+    };
+    let interpolation = match preprocessing.interpolation {
+        Interpolation::Bicubic => "bicubic",
+        Interpolation::Bilinear => "bilinear",
+        _ => "a filter that this command does not know",
+    };
+    format!("{0}x{0}, {resize}, {interpolation}", preprocessing.size)
+}
+
+fn labels(bank: Option<&LabelBank>) -> Vec<(&'static str, String)> {
+    let Some(bank) = bank else {
+        let none = "none: `classify` needs --labels or --bank";
+        return vec![("labels", none.to_owned())];
+    };
+    let names = bank
+        .labels()
+        .iter()
+        .map(|label| label.name())
+        .collect::<Vec<_>>()
+        .join(", ");
+    vec![
         ("labels", format!("{}: {names}", bank.labels().len())),
         (
             "negatives",
@@ -77,6 +134,17 @@ fn describe(bundle: &Bundle, bank: &LabelBank, calibration: &Calibration) -> Str
                 bank.negatives().len()
             ),
         ),
+    ]
+}
+
+fn gate(calibration: Option<&Calibration>) -> Vec<(&'static str, String)> {
+    let Some(calibration) = calibration else {
+        let none = "none: `classify` needs --calibration";
+        return vec![("calibration", none.to_owned())];
+    };
+    let point = calibration.operating_point();
+    let fitted = calibration.fitted_on();
+    vec![
         (
             "calibration",
             format!(
@@ -98,15 +166,7 @@ fn describe(bundle: &Bundle, bank: &LabelBank, calibration: &Calibration) -> Str
         ),
         ("rule", point.rule.clone()),
         ("promise", calibration.promise().conditions.clone()),
-    ] {
-        text.push('\n');
-        text.push_str(&entry(name, &value));
-    }
-    text.push_str("\nfiles");
-    for (name, file) in &manifest.files {
-        text.push_str(&format!("\n  {:>10}  {}  {name}", file.bytes, file.sha256));
-    }
-    text
+    ]
 }
 
 /// A name and a value that continues under itself.

@@ -1,6 +1,8 @@
 //! `clipgate verify`: every check of a bundle, each with its outcome.
 
-use clipgate::{Bundle, Gate, ImageEncoder, Result, Runtime, SessionOptions, TextEncoder};
+use clipgate::{
+    Bundle, Gate, ImageEncoder, LabelBank, Result, Runtime, SessionOptions, TextEncoder,
+};
 
 use crate::args::{Format, InspectArgs};
 use crate::exit_code::Outcome;
@@ -83,10 +85,29 @@ fn check(bundle: &Bundle, runtime: &Runtime) -> Vec<Check> {
                 .map(|_| "a text was embedded".to_owned()),
         );
     }
-    let gate = bundle.label_bank().and_then(|bank| {
-        let gate = Gate::new(bundle.calibration()?, &bundle.executed_graph()?, &bank)?;
-        Ok(format!("{:?} on the default labels", gate.fit()).to_lowercase())
-    });
-    add("calibration", gate);
+    if bundle.manifest().labels.is_some() {
+        let counted = |bank: LabelBank| format!("{} labels", bank.labels().len());
+        add("label bank", bundle.label_bank().map(counted));
+    }
+    add("calibration", calibration(bundle));
     checks
+}
+
+/// Whether the calibration belongs to this graph, as far as there is one.
+fn calibration(bundle: &Bundle) -> Result<String> {
+    let manifest = bundle.manifest();
+    if manifest.calibration.is_none() {
+        return Ok("none in the bundle: `classify` needs --calibration".to_owned());
+    }
+    let calibration = bundle.calibration()?;
+    if manifest.labels.is_none() {
+        bundle.executed_graph()?.admits(&calibration)?;
+        return Ok("fitted on this graph, for labels outside the bundle".to_owned());
+    }
+    let gate = Gate::new(
+        calibration,
+        &bundle.executed_graph()?,
+        &bundle.label_bank()?,
+    )?;
+    Ok(format!("{:?} on the default labels", gate.fit()).to_lowercase())
 }

@@ -95,6 +95,8 @@ def _folded(path: Path) -> ModelProto:
         options.log_severity_level = 4
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(target)
+        # Otherwise the folded graph would look in its own folder for the weights that the source keeps apart.
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "folded.data")
         try:
             ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=LEFT_OUT)
         except Exception as error:

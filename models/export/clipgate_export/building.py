@@ -1,0 +1,50 @@
+"""A folder that appears whole at its place, or not at all, whatever interrupts its making."""
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import UserError
+
+
+@contextmanager
+def building(output: Path) -> Iterator[tuple[Path, Path]]:
+    """Two empty folders beside `output`: the first becomes `output` at the end, the second is for work and goes.
+
+    Both are removed on an error, on Ctrl-C and on a polite kill.
+    """
+    refuse_existing(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
+    except OSError as error:
+        raise UserError(f"{output}: cannot be made ({error.strerror}); choose another -o") from error
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        folder, work = temporary / "bundle", temporary / "work"
+        folder.mkdir(mode=0o755)
+        work.mkdir()
+        yield folder, work
+        refuse_existing(output)
+        if output.is_dir():
+            output.rmdir()
+        os.rename(folder, output)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_existing(output: Path) -> None:
+    """An empty folder may be there already."""
+    if output.is_dir() and not any(output.iterdir()):
+        return
+    if output.exists() or output.is_symlink():
+        raise UserError(f"{output}: is there already; remove it first or choose another -o")
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,55 @@
+"""`clipgate-export`: parses the subcommand and runs it; every error that the user can mend is one line.
+
+Exit status 0 done, 1 a check that was asked for failed, 2 an error.
+"""
+
+import argparse
+import errno
+import importlib
+import sys
+from collections.abc import Sequence
+
+from .errors import UserError
+
+# Of each subcommand: its module, imported only when it is used, and what --help says.
+COMMANDS = {
+    "bundle": ("make_bundle", "turn a checkpoint into a bundle that clipgate loads"),
+    "verify": ("verify", "compare an int8 image encoder with the fp32 one on your images"),
+    "table": ("methods_table", "write the table of quantisation methods on pocket's towers"),
+}
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+INTERRUPTED = 130
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if given is None else given)
+    parser = argparse.ArgumentParser(prog="clipgate-export", description="Exports, quantises and checks CLIP models.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, described) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=described)
+        # The modules' arguments are added when their command is asked for: importing them all takes seconds.
+        if name in words[:1]:
+            importlib.import_module(f".{module}", __package__).add_arguments(subparser)
+    arguments = parser.parse_args(words)
+    command = importlib.import_module(f".{COMMANDS[arguments.command][0]}", __package__)
+    try:
+        return command.run(arguments)
+    except UserError as error:
+        return fail(str(error))
+    except OSError as error:
+        if error.errno is None:
+            raise
+        name = f"{error.filename}: " if error.filename else ""
+        if error.errno in FULL:
+            return fail(
+                f"{name}the disk is full ({error.strerror}); make room or choose another -o, nothing was written"
+            )
+        return fail(f"{name}{error.strerror}")
+    except KeyboardInterrupt:
+        fail("interrupted; nothing was written")
+        return INTERRUPTED
+
+
+def fail(words: str) -> int:
+    print(f"clipgate-export: {' '.join(words.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,273 @@
+"""Subcommand `bundle`: from a checkpoint to a bundle that clipgate loads.
+
+    clipgate-export bundle --open-clip ViT-B-32-quickgelu --pretrained openai --images photos/ -o my-clip
+
+Reads the model, writes its towers as fp32 graphs, quantises them on the images, and where the images lie in a
+folder per label adds the label bank and a calibration. The same inputs give the same bytes.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from . import sources
+from .bank import Label
+from .building import building, refuse_existing
+from .bundle import (
+    CALIBRATION,
+    IMAGE_ENCODER,
+    LABELS,
+    SELFTEST,
+    TEXT_ENCODER,
+    TOKENIZER,
+    Description,
+    Origin,
+    Selftest,
+    TextEntry,
+    bindings,
+    to_json,
+    write_manifest,
+)
+from .calibrate import calibration_record
+from .errors import UserError
+from .files import write_bytes
+from .fit_bundle import CONDITIONS, fit, why_not
+from .graph import Graph
+from .images import ImageFolder
+from .int8 import to_int8
+from .labels import build_bank, read_labels, read_templates
+from .onnx_files import PROTOBUF_LIMIT, gather_weights
+from .spec import Model
+from .subject import from_bundle
+from .text_tokenizer import TextTokenizer
+from .verification import LIMITS, Bars, Report, check
+
+RANGE_IMAGES = 256
+RANGE_TEXTS = 512
+FEWEST_TEXTS = 16
+JUDGED_IMAGES = 512
+DEFAULTS = {limit.option: limit.default for limit in LIMITS}
+# With fewer labelled images even no change at all cannot be told from a drop of two points.
+FEWEST_FOR_DROP = 149
+PACKAGES = ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxruntime", "numpy", "pillow", "tokenizers")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    sources.add_arguments(parser)
+    parser.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="photos like those that the model will see, at least 16; one sub-folder a label adds bank and calibration",
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE_OR_LIST", help="a label a line, or labels with commas between; adds a bank"
+    )
+    parser.add_argument("--templates", type=Path, metavar="FILE", help="templates to average a label over, one a line")
+    parser.add_argument("--text-int8", action="store_true", help="quantise the text tower too")
+    parser.add_argument(
+        "--range-images", type=int, default=RANGE_IMAGES, metavar="N", help="images that set the ranges (%(default)s)"
+    )
+    parser.add_argument(
+        "--min-cosine",
+        type=float,
+        default=DEFAULTS["min-cosine"],
+        metavar="X",
+        help="least mean cosine of int8 to fp32 embeddings; below it no bundle is made (%(default)s)",
+    )
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        default=DEFAULTS["max-drop"],
+        metavar="POINTS",
+        help=f"largest upper bound of the drop in accuracy, from {FEWEST_FOR_DROP} labelled images on (%(default)s)",
+    )
+    parser.add_argument("--id", help="the bundle's short name (default: that of -o)")
+    parser.add_argument("--keep-fp32", type=Path, metavar="DIR", help="keep the fp32 graphs there, for `verify`")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the bundle to make")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 with a bundle at its place, 1 without one because a bar is missed."""
+    refuse_existing(arguments.output)
+    if arguments.range_images < FEWEST_TEXTS:
+        raise UserError(f"--range-images {arguments.range_images}: at least {FEWEST_TEXTS} are needed")
+    images = ImageFolder.read(arguments.images)
+    if warning := images.warning():
+        say(warning)
+    wants_bank = arguments.labels is not None or bool(images.labels)
+    labels = read_labels(arguments.labels, images.labels) if wants_bank else []
+    with building(arguments.output) as (folder, work):
+        say("reading the model, writing its fp32 graphs")
+        model = sources.load(arguments, work)
+        if model.text is None and not arguments.labels:
+            images, labels = images.unlabelled(), []
+        make(arguments, model, images, labels, folder)
+        report = verify(arguments, model, images, folder)
+        missed = [f"{bar.measure} {bar.value:.4f}, asked {bar.bar}" for bar in report.checked if bar.held is False]
+        if missed:
+            say(f"no bundle, int8 is too far from fp32: {'; '.join(missed)}; try other or more --images")
+            raise SystemExit(1)
+        if arguments.keep_fp32:
+            keep(model, arguments.keep_fp32)
+    say(f"{arguments.output}: {model.architecture}, int8 image tower, mean cosine to fp32 {report.cosine_mean:.4f}")
+    return 0
+
+
+def verify(arguments: argparse.Namespace, model: Model, images: ImageFolder, folder: Path) -> Report:
+    """The bundle in `folder` against the fp32 graphs, on the images that set no ranges as far as there are any."""
+    ranges, *halves = images.split(arguments.range_images)
+    taken = set(ranges)
+    rows = sorted(halves[0] + halves[1]) or [row for row in range(len(images.files)) if row not in taken] or ranges
+    rows = rows[:: max(1, len(rows) // JUDGED_IMAGES)]
+    enough = bool(images.labels) and len(rows) >= FEWEST_FOR_DROP and not arguments.random_weights
+    with_text = arguments.text_int8 and (folder / LABELS).exists()
+    bars = dict.fromkeys(DEFAULTS) | {
+        "min-cosine": arguments.min_cosine,
+        "max-drop": arguments.max_drop if enough else None,
+        "min-text-cosine": arguments.min_cosine if with_text else None,
+    }
+    if images.labels and not importlib.util.find_spec("torch"):
+        # The judge of calibration errors needs torch; the rest of the check does not.
+        images = images.unlabelled()
+    subject = from_bundle(folder, model.image, fp32_text=model.text if with_text else None)
+    return check(subject, images, rows, bars=Bars(bars), snr_images=0)
+
+
+def make(
+    arguments: argparse.Namespace, model: Model, images: ImageFolder, labels: Sequence[Label], folder: Path
+) -> None:
+    """Fills `folder` with the bundle."""
+    ranges, *halves = images.split(arguments.range_images)
+    say(f"quantising the image tower on {len(ranges)} images")
+    quantised = to_int8(
+        model.image,
+        lambda: images.batches(model.preprocessing, ranges),
+        folder / IMAGE_ENCODER,
+        arguments.min_cosine,
+    )
+    for line in quantised.report.lines():
+        say(f"  {line}")
+    recipe = recipe_record(arguments, images, ranges) | {"image": quantised.record()}
+    graph = Graph(folder / IMAGE_ENCODER)
+    selftest = Selftest.of(graph, model.preprocessing)
+    write_bytes(folder / SELFTEST, selftest.file())
+
+    if model.text is not None and model.text_spec is not None:
+        write_bytes(folder / TOKENIZER, model.text_spec.tokenizer_json)
+        if arguments.text_int8:
+            texts = range_texts(arguments, model, labels)
+            say(f"quantising the text tower on {len(texts)} texts")
+            ids = TextTokenizer(model.text_spec.tokenizer_json)(texts)
+            tower = to_int8(model.text, lambda: (row[None] for row in ids), folder / TEXT_ENCODER, arguments.min_cosine)
+            recipe["text"] = tower.record()
+        else:
+            shutil.copyfile(in_one_file(model.text), folder / TEXT_ENCODER)
+    elif arguments.text_int8:
+        raise UserError("--text-int8: the source has no text tower; give --onnx-text FILE, or leave it out")
+
+    if labels:
+        add_labels(arguments, model, images, labels, (halves[0], halves[1]), graph, selftest, folder)
+    spec = model.text_spec
+    write_manifest(
+        folder,
+        Description(
+            id=arguments.id or arguments.output.resolve().name,
+            origin=Origin(model.architecture, model.source, model.licence),
+            preprocessing=model.preprocessing,
+            embedding_dim=model.embedding_dim,
+            logit_scale=float(np.float32(model.logit_scale)),
+            logit_bias=None if model.logit_bias is None else float(np.float32(model.logit_bias)),
+            activation=model.activation,
+            text=None if spec is None else TextEntry(spec.context_length, spec.prompt_template),
+            recipe=recipe,
+        ),
+    )
+
+
+def add_labels(
+    arguments: argparse.Namespace,
+    model: Model,
+    images: ImageFolder,
+    labels: Sequence[Label],
+    halves: tuple[list[int], list[int]],
+    graph: Graph,
+    selftest: Selftest,
+    folder: Path,
+) -> None:
+    """The bank, and the calibration where the images are labelled and enough."""
+    template = model.text_spec.prompt_template if model.text_spec else ""
+    bank = build_bank(model, labels, read_templates(arguments.templates, template))
+    write_bytes(folder / LABELS, bank.file())
+    reason = why_not(len(labels), halves) if images.labels else "the images are not in label folders"
+    if reason:
+        say(f"the bundle has a bank but no calibration: {reason}")
+        return
+    row_of = {label.wnid: row for row, label in enumerate(labels)}
+    fitted = fit(graph, images, model.preprocessing, bank, row_of, halves, model.logit_scale)
+    source = f"the folder {images.path.resolve().name}, sha256 {images.digest()[:16]}"
+    record = calibration_record(
+        fitted.gate, bindings(folder / IMAGE_ENCODER, bank, selftest), source, fitted.counts, CONDITIONS
+    )
+    write_bytes(folder / CALIBRATION, to_json(record))
+
+
+def range_texts(arguments: argparse.Namespace, model: Model, labels: Sequence[Label]) -> list[str]:
+    """Texts that set the text tower's ranges: the labels, and ImageNet's names where open_clip has them at hand."""
+    names = [label.name for label in labels]
+    if not arguments.onnx_image:
+        from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+
+        names += list(IMAGENET_CLASSNAMES)
+    if len(names) < FEWEST_TEXTS:
+        raise UserError(f"--text-int8: give at least {FEWEST_TEXTS} --labels, whose texts set the text tower's ranges")
+    template = model.text_spec.prompt_template if model.text_spec else "{}"
+    templates = [template, *(line for line in read_templates(arguments.templates, template) if line != template), "{}"]
+    step = max(1, len(names) // RANGE_TEXTS)
+    return [templates[row % len(templates)].replace("{}", name) for row, name in enumerate(names[::step])]
+
+
+def recipe_record(arguments: argparse.Namespace, images: ImageFolder, ranges: Sequence[int]) -> dict:
+    """What must be the same for the same bytes."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "machine": platform.machine(),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count(),
+        "seed": arguments.seed,
+        "images": {"sha256": images.digest(), "count": len(images.files), "ranges": len(ranges)},
+    }
+
+
+def in_one_file(text: Path) -> Path:
+    """The same graph with its weights inside, as a bundle carries it."""
+    gathered = gather_weights(text)
+    if gathered.with_suffix(".data").exists():
+        raise UserError(f"the fp32 text tower has over {PROTOBUF_LIMIT} bytes, more than a graph can hold; --text-int8")
+    return gathered
+
+
+def keep(model: Model, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (model.image, model.text):
+        for file in (path, path.with_suffix(".data")) if path else ():
+            if file.exists():
+                shutil.copyfile(file, folder / file.name)
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)

@@ -1,0 +1,82 @@
+"""A user's folder of images: what is taken, skipped, refused, and into which parts it is split."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+from PIL import Image
+from tiny_models import write_pictures
+
+from clipgate_export.errors import UserError
+from clipgate_export.images import ImageFolder
+from clipgate_export.preprocess import decode, pixel_values
+from clipgate_export.spec import Preprocessing
+
+PREPROCESSING = Preprocessing(32, "squash", "bilinear", (0.5, 0.4, 0.3), (0.5, 0.6, 0.7))
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        ImageFolder.read(path, progress=False)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_broken_images_are_named_and_skipped(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 18)
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "000.jpg").read_bytes()[:300])
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "notes.txt").write_text("not looked at")
+    folder = ImageFolder.read(tmp_path, progress=False)
+    assert len(folder.files) == 18 and folder.labels == []
+    assert "skipped 2 images" in folder.warning() and "cut.jpg" in folder.warning()
+    batches = list(folder.batches(PREPROCESSING))
+    assert {batch.shape for batch in batches} == {(1, 3, 32, 32)}
+    assert folder.digest() == ImageFolder.read(tmp_path, progress=False).digest()
+
+
+def test_too_few_none_or_nowhere(tmp_path: Path) -> None:
+    assert "no such folder" in refusal(tmp_path / "nowhere")
+    assert "no images" in refusal(tmp_path)
+    write_pictures(tmp_path, 3)
+    assert "3 images" in refusal(tmp_path) and "at least 16" in refusal(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_an_unreadable_folder(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0)
+    assert "permissions" in refusal(tmp_path / "locked")
+
+
+def test_labelled_images_are_split_without_overlap(tmp_path: Path) -> None:
+    for place, label in enumerate(("cat", "dog", "fox")):
+        write_pictures(tmp_path / label, 20, 100 * place)
+    folder = ImageFolder.read(tmp_path, progress=False)
+    assert folder.labels == ["cat", "dog", "fox"]
+    parts = folder.split(most_for_ranges=12)
+    assert [len(part) for part in parts] == [12, 24, 24]
+    assert sorted(row for part in parts for row in part) == list(range(60))
+    assert parts == folder.split(most_for_ranges=12)
+    assert [folder.files[row].label for row in parts[1]].count("dog") == 8
+
+
+@pytest.mark.parametrize("resize", ["shortest", "squash"])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("size", [(90, 61), (20, 47), (32, 32), (300, 33)])
+def test_every_preprocessing_is_open_clips(resize: str, interpolation: str, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(size[0]).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    ours = Preprocessing(
+        32, "squash" if resize == "squash" else "shortest_edge", interpolation, (0.5, 0.4, 0.3), (0.5, 0.6, 0.7)
+    )
+    reference = open_clip.image_transform(
+        32, is_train=False, mean=ours.mean, std=ours.std, resize_mode=resize, interpolation=interpolation
+    )
+    image = Image.fromarray(pixels)
+    assert np.array_equal(pixel_values(image, ours), reference(image).numpy())
+
+
+def test_decoding_is_pillows(tmp_path: Path) -> None:
+    file = write_pictures(tmp_path, 1)[0]
+    assert np.array_equal(np.asarray(decode(file.read_bytes())), np.asarray(Image.open(file)))
