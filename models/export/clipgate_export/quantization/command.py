@@ -55,13 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     preprocessing = Preprocessing(
         shape[2], arguments.resize, arguments.interpolation, tuple(arguments.mean), tuple(arguments.std)
     )
-    progress = sys.stderr.isatty()
-    folder = ImageFolder.read(arguments.images, progress)
+    folder = ImageFolder.read(arguments.images)
     if warning := folder.warning():
         print(warning, file=sys.stderr)
     chosen = range(0, len(folder.files), max(1, -(-len(folder.files) // max(1, arguments.most_images))))
     report = quantize_best(
-        arguments.fp32, lambda: folder.batches(preprocessing, chosen), recipes, arguments.output, progress
+        arguments.fp32, lambda: folder.batches(preprocessing, chosen), recipes, arguments.output, progress=True
     )
     if arguments.report:
         write_bytes(arguments.report, (json.dumps(report.record(), indent=1) + "\n").encode())
