@@ -14,6 +14,7 @@ from .errors import UserError
 # Of each subcommand: its module, imported only when it is used, and what --help says.
 COMMANDS = {
     "bundle": ("make_bundle", "turn a checkpoint into a bundle that clipgate loads"),
+    "quantize": ("quantization.command", "turn an fp32 ONNX tower and a folder of images into a static int8 graph"),
     "verify": ("verify", "compare an int8 image encoder with the fp32 one on your images"),
     "table": ("methods_table", "write the table of quantisation methods on pocket's towers"),
 }

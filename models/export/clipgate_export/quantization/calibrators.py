@@ -12,9 +12,8 @@ from collections.abc import Iterable
 import numpy as np
 from onnxruntime.quantization.calibrate import HistogramCollector, entropy
 from onnxruntime.quantization.quant_utils import smooth_distribution
-from tqdm import tqdm
 
-from .observe import Extremes
+from .observe import Extremes, bar
 from .qdq import Ranges
 from .recipe import Recipe
 
@@ -90,9 +89,7 @@ def from_samples(
     else:
         found = {
             name: histograms.get_entropy_threshold(histogram, QUANTIZED_BINS)
-            for name, histogram in tqdm(
-                histograms.histogram_dict.items(), desc="entropy", disable=not progress, unit="", leave=False
-            )
+            for name, histogram in bar(histograms.histogram_dict.items(), "entropy", len(tensors), progress)
         }
     ranges.update({name: (float(limits[0]), float(limits[1])) for name, limits in found.items()})
     return ranges

@@ -7,12 +7,15 @@ read anew for each pass. The same inputs, versions, processor class and thread c
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+from onnx import ModelProto
 
+from ..errors import UserError
 from ..files import write_bytes
 from ..onnx_model import graph_bytes
 from . import mixed, smooth
@@ -61,6 +64,7 @@ def quantize_best(
     """The same by the recipe of the highest mean cosine; of equals, the first."""
     model = read(fp32)
     savings = save(model)
+    _check_kept(model, recipes)
     sites = smooth.sites(model)
     with Store(model) as store:
         del model
@@ -135,6 +139,14 @@ class _Work:
         chosen, images = self.judged()
         session = _session(graph)
         return cosines(embed(session, images), self.extremes.embeddings[chosen])
+
+
+def _check_kept(model: ModelProto, recipes: Sequence[Recipe]) -> None:
+    known = {node.name for node in model.graph.node}
+    for name in (name for recipe in recipes for name in recipe.keep_float if name not in known):
+        alike = get_close_matches(name, sorted(known), 3)
+        near = f"; near it are {', '.join(alike)}" if alike else ""
+        raise UserError(f"{name}: no node of the graph that is quantised{near}")
 
 
 def _candidates(work: _Work, recipes: Sequence[Recipe]) -> Iterator[Candidate]:

@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 from onnx import ModelProto, NodeProto
-from tqdm import tqdm
 
 from .index import Index
 from .movement import MOVING
-from .observe import cosines, embed
+from .observe import bar, cosines, embed
 from .qdq import Ranges, quantise
 from .recipe import Layer, Recipe
 from .store import Store
@@ -56,7 +55,7 @@ def rank(
     reference = embed(session, rows)
     del session
     ranked = []
-    for layer in tqdm(found, desc="layers", disable=not progress, unit="", leave=False):
+    for layer in bar(found, "layers", len(found), progress):
         alone = quantise(store, ranges, recipe.per_channel, recipe.activation_bits, only=layer.nodes)
         damage = 1 - float(cosines(embed(store.session(alone), rows), reference).mean())
         ranked.append(Layer(layer.name, layer.nodes, damage))

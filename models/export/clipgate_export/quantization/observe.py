@@ -127,7 +127,8 @@ def embed(session: InferenceSession, chosen: Iterable[np.ndarray]) -> np.ndarray
 
 
 def bar(values: Iterable, words: str, total: int | None, progress: bool) -> Iterable:
-    return tqdm(values, desc=words, total=total, disable=not progress, unit="", leave=False)
+    # On a terminal only: a bar in a log is noise.
+    return tqdm(values, desc=words, total=total, disable=None if progress else True, unit="", leave=False)
 
 
 def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -17,7 +17,13 @@ LEFT_OUT = ["MatMulAddFusion", "TransposeOptimizer"]
 
 
 def read(path: Path) -> ModelProto:
-    """The graph with its weights inside, constants folded, checked: one input, one output, fixed shapes."""
+    """The graph with its weights inside and its constants folded, after all checks."""
+    read_unweighted(path)
+    return _folded(path)
+
+
+def read_unweighted(path: Path) -> ModelProto:
+    """The graph as it lies in the file, checked: one input, one output, fixed shapes, nothing outside its folder."""
     model = _parse(path)
     _check_external_data(path, model)
     _check_opset(path, model)
@@ -28,7 +34,7 @@ def read(path: Path) -> ModelProto:
             names = ", ".join(value.name for value in values)
             raise UserError(f"{path}: has {len(values)} {kind}s ({names}); one is needed: export one tower alone")
         _check_shape(path, kind, values[0])
-    return _folded(path)
+    return model
 
 
 def _parse(path: Path) -> ModelProto:
