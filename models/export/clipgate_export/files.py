@@ -8,7 +8,14 @@ from typing import BinaryIO
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, syncs it and renames it into place."""
+    """Lets `write` fill a temporary file beside `path`, syncs it and renames it into place.
+
+    A device or pipe is written to as it is: a rename would put a file in its stead.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            write(file)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -1,5 +1,6 @@
 """A tower's fp32 graph to its static int8 one, by the recipe that a bundle gets unless a layer needs more."""
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,5 +36,10 @@ def to_int8(fp32: Path, batches: Batches, output: Path, target_cosine: float) ->
     """
     report = quantize_best(fp32, batches, RECIPES, output, progress=True)
     if report.mean_cosine < target_cosine < 1:
+        print(
+            f"cosine {report.mean_cosine:.4f}, asked {target_cosine}: measuring layer by layer what to keep in float",
+            file=sys.stderr,
+            flush=True,
+        )
         report = quantize(fp32, batches, replace(report.recipe, target_cosine=target_cosine), output, progress=True)
     return Quantised(report)

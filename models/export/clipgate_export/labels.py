@@ -21,7 +21,7 @@ def read_labels(given: str | None, folders: Sequence[str]) -> list[Label]:
     if given is None:
         return [Label(folder.replace("_", " "), folder, []) for folder in folders]
     path = Path(given)
-    if path.is_file():
+    if is_file(path):
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:
@@ -44,6 +44,14 @@ def read_labels(given: str | None, folders: Sequence[str]) -> list[Label]:
             "FOLDER, a tab and NAME on its line"
         )
     return labels
+
+
+def is_file(path: Path) -> bool:
+    """Also of a list of labels that is too long to be any file's name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def match_folder(name: str, folders: Sequence[str]) -> str:

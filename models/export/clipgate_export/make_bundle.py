@@ -14,6 +14,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ from .bundle import (
 )
 from .calibrate import calibration_record
 from .errors import UserError
-from .files import write_bytes
+from .files import write_bytes, write_whole
 from .fit_bundle import CONDITIONS, fit, why_not
 from .graph import Graph
 from .images import ImageFolder
@@ -262,11 +263,11 @@ def in_one_file(text: Path) -> Path:
 
 
 def keep(model: Model, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for path in (model.image, model.text):
         for file in (path, path.with_suffix(".data")) if path else ():
             if file.exists():
-                shutil.copyfile(file, folder / file.name)
+                with file.open("rb") as source:
+                    write_whole(folder / file.name, partial(shutil.copyfileobj, source))
 
 
 def say(words: str) -> None:

@@ -9,8 +9,6 @@ from .errors import UserError
 from .files import write_bytes
 from .onnx_model import OPSET, graph_bytes
 
-# The newest opset that every ONNX Runtime the library loads (1.28 and later) executes.
-NEWEST_OPSET = 25
 PROTOBUF_LIMIT = 2**31 - 1
 
 
@@ -66,11 +64,8 @@ def read_untrusted(path: Path) -> ModelProto:
 
 def check_opset(path: Path, model: ModelProto) -> None:
     for opset in model.opset_import:
-        if opset.domain in ("", "ai.onnx") and opset.version > NEWEST_OPSET:
-            raise UserError(
-                f"{path}: opset {opset.version} is too new, ONNX Runtime 1.28 executes up to {NEWEST_OPSET}; "
-                f"export it with opset {OPSET}"
-            )
+        if opset.domain in ("", "ai.onnx") and opset.version > OPSET:
+            raise UserError(f"{path}: opset {opset.version} is too new; export it with opset {OPSET}")
 
 
 def check_external_data(path: Path, model: ModelProto) -> None:

@@ -39,8 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=_bar,
             default=limit.default,
             metavar="X",
-            help=f"bar: {limit.measure}{', ' + limit.unit.replace('%', '%%') if limit.unit else ''}"
-            f" (default {OFF if limit.default is None else limit.default}; `{OFF}` asks nothing)",
+            # argparse fills in its own % signs.
+            help=(
+                f"bar: {limit.measure}{', ' + limit.unit if limit.unit else ''} "
+                f"(default {OFF if limit.default is None else limit.default}; `{OFF}` asks nothing)"
+            ).replace("%", "%%"),
         )
     parser.add_argument(
         "--fail-on-lint",

@@ -48,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 1 if a target cosine was asked for and not reached."""
     recipes = _recipes(arguments)
+    if arguments.output.exists() and arguments.fp32.exists() and arguments.output.samefile(arguments.fp32):
+        raise UserError(f"{arguments.output}: -o is the fp32 graph itself; choose another name")
     model = read_unweighted(arguments.fp32)
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
     if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
