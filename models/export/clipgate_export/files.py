@@ -1,10 +1,13 @@
 """Files that appear whole or not at all."""
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+from .errors import UserError
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -35,3 +38,16 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def write_bytes(path: Path, content: bytes) -> None:
     """`write_whole` for bytes at hand."""
     write_whole(path, lambda file: file.write(content))
+
+
+def read_json(path: Path) -> dict:
+    """A user's JSON object, or a `UserError` that names the file."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from error
+    if not isinstance(record, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return record

@@ -41,14 +41,19 @@ def gather_weights(path: Path) -> Path:
     return path
 
 
+def read_without_weights(path: Path) -> ModelProto:
+    """A user's graph, weights in other files left there."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give an ONNX graph")
+    try:
+        return onnx.load(path, load_external_data=False)
+    except Exception as error:
+        raise UserError(f"{path}: not an ONNX graph ({one_line(error)}); export or copy it again") from error
+
+
 def read_untrusted(path: Path) -> ModelProto:
     """A user's graph with its weights, or a `UserError` naming what is wrong with the file."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give an fp32 ONNX graph")
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:
-        raise UserError(f"{path}: not an ONNX graph ({one_line(error)})") from error
+    model = read_without_weights(path)
     if not model.graph.node:
         raise UserError(f"{path}: not an ONNX graph, or one without a node")
     check_opset(path, model)

@@ -3,21 +3,20 @@
 import argparse
 import difflib
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 
 from .bank import Bank, Label
 from .errors import UserError
+from .files import read_json
 from .graph import Graph
 from .judging import Readout
-from .onnx_files import check_external_data, one_line
+from .onnx_files import check_external_data, one_line, read_without_weights
 from .preprocess import MEAN, STD
 from .spec import Preprocessing
 from .text_tokenizer import TextTokenizer
@@ -157,13 +156,7 @@ def from_bundle(folder: Path, fp32: Path, bank: Bank | None = None, fp32_text: P
 
 def load_graph(path: Path) -> Graph:
     """On one thread; weights outside the file's folder are refused, and every error names the file."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give an ONNX graph")
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:
-        raise UserError(f"{path}: not an ONNX graph ({one_line(error)}); export or copy it again") from error
-    check_external_data(path, model)
+    check_external_data(path, read_without_weights(path))
     try:
         return Graph(path)
     except Exception as error:
@@ -177,18 +170,6 @@ def read_bank(path: Path) -> Bank:
         raise UserError(f"{path}: {error.strerror}: name a label bank (clipgate labels build)") from error
     except Exception as error:
         raise UserError(f"{path}: not a label bank: build one with `clipgate labels build`") from error
-
-
-def read_json(path: Path) -> dict:
-    try:
-        record = json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}: name a bundle's folder") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}): copy or make the bundle again") from error
-    if not isinstance(record, dict):
-        raise UserError(f"{path}: not a JSON object: copy or make the bundle again")
-    return record
 
 
 def preprocessing_of(record: dict, path: Path) -> Preprocessing:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..export import export_tower
+from ..files import read_json
 from ..onnx_files import one_line
 from ..spec import Model, TextSpec
 from ..text_tokenizer import read_tokenizer, same_vocabulary, with_canonicalize, with_length
@@ -20,7 +21,6 @@ from .settings import (
     SIGLIP_TEMPLATE,
     UNKNOWN_LICENCE,
     hugging_face_preprocessing,
-    read_json,
     read_preprocessing,
 )
 

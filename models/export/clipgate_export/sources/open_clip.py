@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..export import export_tower
+from ..files import read_json
 from ..onnx_files import one_line
 from ..spec import Model, Preprocessing, TextSpec
 from ..text_tokenizer import read_tokenizer, with_canonicalize, with_length
 from ..tokenizer import tokenizer_json
-from .settings import CLIP_TEMPLATE, SIGLIP_TEMPLATE, UNKNOWN_LICENCE, read_json, read_preprocessing
+from .settings import CLIP_TEMPLATE, SIGLIP_TEMPLATE, UNKNOWN_LICENCE, read_preprocessing
 
 RESIZES = {"shortest": "shortest_edge", "squash": "squash"}
 RANDOM_SOURCE = "RANDOM WEIGHTS, FOR TESTING ONLY: the model has learned nothing and its answers mean nothing"

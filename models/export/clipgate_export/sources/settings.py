@@ -1,10 +1,10 @@
 """What a source's JSON files say about images, read into this package's words."""
 
-import json
 import math
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import read_json
 from ..onnx_files import one_line
 from ..spec import Preprocessing
 
@@ -14,18 +14,6 @@ SIGLIP_TEMPLATE = "This is a photo of {}."
 UNKNOWN_LICENCE = "unknown: not told to clipgate-export (--licence); ask where the weights come from"
 # Pillow's numbers of its filters, as Hugging Face's files hold them.
 PILLOW_FILTERS = {2: "bilinear", 3: "bicubic"}
-
-
-def read_json(path: Path) -> dict:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({one_line(error)})") from error
-    if not isinstance(record, dict):
-        raise UserError(f"{path}: not a JSON object")
-    return record
 
 
 def read_preprocessing(path: Path) -> Preprocessing:
