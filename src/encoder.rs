@@ -1,6 +1,7 @@
 //! Image and text encoders: a graph, what prepares its input, and the embedding that comes out.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::backend::{Backend, ElementType, InputMut};
 use crate::bank::LabelBank;
@@ -235,23 +236,12 @@ impl TextEncoder {
         let mut described = Vec::with_capacity(labels.len());
         let mut fillers = HashMap::new();
         for (done, label) in labels.into_iter().enumerate() {
-            self.check_known(&label, &templates[0], &mut fillers)
-                .map_err(|error| error.at(format!("label {:?}", label.name())))?;
             let prompts: Vec<String> = templates
                 .iter()
                 .map(|t| t.replace("{}", label.name()))
                 .collect();
-            let mut sum = Vec::new();
-            for prompt in &prompts {
-                let embedding = self
-                    .encode(prompt)
-                    .map_err(|error| error.at(format!("label {:?}", label.name())))?;
-                sum.resize(embedding.dimension(), 0.0f32);
-                sum.iter_mut()
-                    .zip(embedding.as_slice())
-                    .for_each(|(sum, value)| *sum += value);
-            }
-            let mean = Embedding::new(&sum)
+            let mean = self
+                .mean(&prompts, &templates[0], &mut fillers)
                 .map_err(|error| error.at(format!("label {:?}", label.name())))?;
             dimension = mean.dimension();
             rows.extend_from_slice(mean.as_slice());
@@ -266,32 +256,53 @@ impl TextEncoder {
         LabelBank::new(described, rows, dimension)
     }
 
+    /// The mean of a label's prompts, of which the first is `template` with the label in it.
+    fn mean(
+        &mut self,
+        prompts: &[String],
+        template: &str,
+        fillers: &mut HashMap<Vec<i64>, Embedding>,
+    ) -> Result<Embedding> {
+        let mut sum = Vec::new();
+        for (place, prompt) in prompts.iter().enumerate() {
+            let ids = self.tokenizer.encode(prompt)?;
+            let embedding = self.run(&ids)?;
+            if place == 0 {
+                self.check_known(ids, &embedding, template, fillers)?;
+            }
+            sum.resize(embedding.dimension(), 0.0f32);
+            sum.iter_mut()
+                .zip(embedding.as_slice())
+                .for_each(|(sum, value)| *sum += value);
+        }
+        Embedding::new(&sum)
+    }
+
     /// An error where the encoder reads the label as it reads as many [`FILLER`]s: to the bit, so that an encoder
     /// that has learnt anything about any of its tokens passes. A small encoder has tokens that it never saw, and a
     /// label of these would be accepted for whatever lies near the middle of all texts.
     fn check_known(
         &mut self,
-        label: &Label,
+        mut ids: Vec<i64>,
+        embedding: &Embedding,
         template: &str,
         fillers: &mut HashMap<Vec<i64>, Embedding>,
     ) -> Result<()> {
-        let text = self
-            .tokenizer
-            .encode(&template.replace("{}", label.name()))?;
         let bare = self.tokenizer.encode(&template.replace("{}", ""))?;
-        let start = text.iter().zip(&bare).take_while(|(a, b)| a == b).count();
-        let tokens = trailing_run(&bare).saturating_sub(trailing_run(&text));
-        let mut filler = text.clone();
-        match filler.get_mut(start..start + tokens) {
+        let start = ids.iter().zip(&bare).take_while(|(a, b)| a == b).count();
+        let tokens = trailing_run(&bare).saturating_sub(trailing_run(&ids));
+        match ids.get_mut(start..start + tokens) {
             None | Some([]) => return Ok(()),
             Some(own) => own.fill(FILLER),
         }
-        if !fillers.contains_key(&filler) {
-            let embedding = self.run(&filler)?;
-            fillers.insert(filler.clone(), embedding);
-        }
-        let known = self.run(&text)?;
-        if fillers.get(&filler).map(Embedding::as_slice) == Some(known.as_slice()) {
+        let filler = match fillers.entry(ids) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let embedding = self.run(place.key())?;
+                place.insert(embedding)
+            }
+        };
+        if filler.as_slice() == embedding.as_slice() {
             return Err(Error::caller(
                 "the text encoder knows none of its pieces; use other words, or the bundle of a larger model",
             ));
