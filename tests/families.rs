@@ -63,6 +63,15 @@ fn embed(pixels: &[f32]) -> Vec<f32> {
     (0..DIMENSION).map(products).collect()
 }
 
+/// [`calibration`] in a folder of its own, and the file's path.
+fn calibration_file(bundle: &BundleCopy) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("calibration.json");
+    std::fs::write(&file, calibration(bundle)).unwrap();
+    let path = file.display().to_string();
+    (folder, path)
+}
+
 /// A calibration of this bundle's graph, fitted on labels of its own.
 fn calibration(bundle: &BundleCopy) -> Vec<u8> {
     let pocket = Bundle::embedded()
@@ -122,10 +131,7 @@ fn a_bundle_without_labels_and_calibration_does_all_but_classify() {
 fn what_classify_lacks_is_named_with_what_to_do() {
     let bundle = siglip();
     let path = bundle.path().display().to_string();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("calibration.json");
-    std::fs::write(&file, calibration(&bundle)).unwrap();
-    let calibration = file.display().to_string();
+    let (_folder, calibration) = calibration_file(&bundle);
     let cases: [(&[&str], &[&str]); 3] = [
         (&[], &["no calibration", "--calibration", "labelled images"]),
         (&["--labels", LABELS], &["no calibration", "--calibration"]),
@@ -158,10 +164,7 @@ fn what_classify_lacks_is_named_with_what_to_do() {
 fn a_model_of_the_sigmoid_loss_says_its_own_probability_too() {
     let bundle = siglip();
     let path = bundle.path().display().to_string();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("calibration.json");
-    std::fs::write(&file, calibration(&bundle)).unwrap();
-    let calibration = file.display().to_string();
+    let (_folder, calibration) = calibration_file(&bundle);
     let output = clipgate(&[
         "classify",
         "--format",
