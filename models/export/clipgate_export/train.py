@@ -7,10 +7,8 @@ thread count draw the same batches either way. A finished run goes on too, with 
 """
 
 import argparse
-import io
 import json
 import math
-import pickle
 import sys
 import time
 from dataclasses import replace
@@ -24,6 +22,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from .augment import FAR, NEAR, Views, augment, mix
+from .checkpoint import read_state, write_state
 from .data import Images, Splits, made_from, read_text_embeddings, read_tiny_imagenet
 from .errors import UserError, report_errors
 from .files import write_bytes
@@ -178,15 +177,10 @@ class Trainer:
             "steps": self.steps,
             "history": self.history,
         }
-        content = io.BytesIO()
-        torch.save(state, content)
-        write_bytes(path, content.getvalue())
+        write_state(path, state)
 
     def load(self, path: Path) -> None:
-        try:
-            state = torch.load(path, weights_only=True)
-        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-            raise UserError(f"{path}: damaged; delete it to start anew") from error
+        state = read_state(path)
         if state["made_from"] != self.made_from:
             raise UserError(
                 f"{path} is of a run on other images or another splits.json, whose held-out images it may have "

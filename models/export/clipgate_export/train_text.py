@@ -9,7 +9,6 @@ unseen name can hope for. The split is written before the training and read back
 
 import argparse
 import hashlib
-import io
 import math
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from .checkpoint import read_state, write_state
 from .data import Splits, read_named_text_embeddings
 from .errors import UserError, report_errors
 from .files import write_bytes
@@ -113,15 +113,13 @@ def save_checkpoint(
     path: Path, tower: TextTower, optimizer: torch.optim.Optimizer, draw: torch.Generator, step: int
 ) -> None:
     """Everything that the steps from `step` on depend on."""
-    content = io.BytesIO()
     state = {"tower": tower.state_dict(), "optimizer": optimizer.state_dict(), "draw": draw.get_state(), "step": step}
-    torch.save(state, content)
-    write_bytes(path, content.getvalue())
+    write_state(path, state)
 
 
 def load_checkpoint(path: Path, tower: TextTower, optimizer: torch.optim.Optimizer, draw: torch.Generator) -> int:
     """Takes up what `save_checkpoint` wrote and returns its step."""
-    state = torch.load(path, weights_only=True)
+    state = read_state(path)
     tower.load_state_dict(state["tower"])
     optimizer.load_state_dict(state["optimizer"])
     draw.set_state(state["draw"])
