@@ -9,16 +9,16 @@ from onnx import ModelProto
 
 from .preprocess import normalise
 
+# ONNX Runtime's numbers of its log levels.
+ERRORS, FATAL_ONLY = 3, 4
+
 
 class Graph:
     """A graph of one input and one output row, [1, ...] to [1, D]."""
 
     def __init__(self, model: ModelProto | bytes | Path) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         content = model.SerializeToString() if isinstance(model, ModelProto) else model
-        self.session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self.session = ort.InferenceSession(content, one_thread(), providers=["CPUExecutionProvider"])
         self.input_name = self.session.get_inputs()[0].name
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
@@ -42,6 +42,14 @@ class Graph:
             if repeat >= 10:
                 times.append(time.thread_time() - start)
         return float(np.median(times) * 1000)
+
+
+def one_thread(severity: int = ERRORS) -> ort.SessionOptions:
+    """Of a session that answers the same whatever else runs, and logs what is as grave as `severity`."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = severity
+    return options
 
 
 def unit(embeddings: np.ndarray) -> np.ndarray:

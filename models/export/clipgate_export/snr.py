@@ -19,6 +19,7 @@ import onnxruntime as ort
 from onnx import ModelProto, NodeProto, helper
 from onnxruntime.quantization.quant_utils import QUANT_INPUT_SUFFIX
 
+from .graph import one_thread
 from .wiring import Wiring, is_dequantize, is_quantize
 
 EXACT_DB = 200.0
@@ -196,7 +197,4 @@ def _watch(model: ModelProto, names: list[str]) -> None:
 def _session(model: ModelProto, path: Path) -> ort.InferenceSession:
     """On one thread; from a file, so that the bytes of a large model are not held twice."""
     onnx.save(model, path)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(path, one_thread(), providers=["CPUExecutionProvider"])

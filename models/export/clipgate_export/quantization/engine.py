@@ -17,6 +17,7 @@ from onnx import ModelProto
 
 from ..errors import UserError
 from ..files import write_bytes
+from ..graph import FATAL_ONLY, one_thread
 from ..onnx_model import graph_bytes
 from . import mixed, smooth
 from .calibrators import from_extremes, from_samples
@@ -137,7 +138,7 @@ class _Work:
 
     def judge(self, graph: bytes) -> np.ndarray:
         chosen, images = self.judged()
-        session = _session(graph)
+        session = onnxruntime.InferenceSession(graph, one_thread(FATAL_ONLY), providers=["CPUExecutionProvider"])
         return cosines(embed(session, images), self.extremes.embeddings[chosen])
 
 
@@ -206,13 +207,6 @@ def _with_values_of_their_own(index: Index, tensors: list[str]) -> list[str]:
     """Without what layout operators only pass on, and softmax's results, whose range is known."""
     others = (*MOVING, "Softmax")
     return [name for name in tensors if name not in index.producer or index.producer[name].op_type not in others]
-
-
-def _session(graph: bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _figures(savings: Savings) -> dict[str, float]:

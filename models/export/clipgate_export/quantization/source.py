@@ -7,10 +7,10 @@ import onnx
 import onnxruntime as ort
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
-from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from ..errors import UserError
-from ..onnx_model import OPSET
+from ..graph import FATAL_ONLY, one_thread
+from ..onnx_files import check_external_data, check_opset
 
 # Rewrites of ONNX Runtime that would hide what is looked for here, or that cost speed once quantised.
 LEFT_OUT = ["MatMulAddFusion", "TransposeOptimizer"]
@@ -25,8 +25,10 @@ def read(path: Path) -> ModelProto:
 def read_unweighted(path: Path) -> ModelProto:
     """The graph as it lies in the file, checked: one input, one output, fixed shapes, nothing outside its folder."""
     model = _parse(path)
-    _check_external_data(path, model)
-    _check_opset(path, model)
+    check_external_data(path, model)
+    check_opset(path, model)
+    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
+        raise UserError(f"{path}: is quantised already; give its fp32 source")
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initializers]
     for kind, values in (("input", inputs), ("output", list(model.graph.output))):
@@ -51,27 +53,6 @@ def _parse(path: Path) -> ModelProto:
     return model
 
 
-def _check_external_data(path: Path, model: ModelProto) -> None:
-    folder = path.resolve().parent
-    for tensor in model.graph.initializer:
-        if not uses_external_data(tensor):
-            continue
-        location = Path(ExternalDataInfo(tensor).location)
-        file = (folder / location).resolve()
-        if location.is_absolute() or not file.is_relative_to(folder):
-            raise UserError(f"{path}: weights of {tensor.name} lie outside its folder, at {location}: refused")
-        if not file.is_file():
-            raise UserError(f"{path}: its weights file {location} is missing; put it beside the graph")
-
-
-def _check_opset(path: Path, model: ModelProto) -> None:
-    for opset in model.opset_import:
-        if opset.domain in ("", "ai.onnx") and opset.version > OPSET:
-            raise UserError(f"{path}: opset {opset.version} is too new; export it with opset {OPSET}")
-    if any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node):
-        raise UserError(f"{path}: is quantised already; give its fp32 source")
-
-
 def _check_shape(path: Path, kind: str, value: onnx.ValueInfoProto) -> None:
     dims = value.type.tensor_type.shape.dim
     for axis, dim in enumerate(dims):
@@ -90,9 +71,7 @@ def _folded(path: Path) -> ModelProto:
     """The graph as ONNX Runtime simplifies it: constants folded, BatchNorm in its convolution, Gelu one operator."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "folded.onnx"
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
+        options = one_thread(FATAL_ONLY)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(target)
         # Otherwise the folded graph would look in its own folder for the weights that the source keeps apart.

@@ -9,6 +9,7 @@ import onnxruntime as ort
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo
 
+from ..graph import FATAL_ONLY, one_thread
 from .index import copy_of, shapes_and_types
 
 WEIGHTS = "weights.bin"
@@ -76,10 +77,7 @@ class Store:
         self._sessions += 1
         path = self.folder / f"{self._sessions}.onnx"
         path.write_bytes(model.SerializeToString())
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(path), one_thread(FATAL_ONLY), providers=["CPUExecutionProvider"])
         path.unlink()
         return session
 
