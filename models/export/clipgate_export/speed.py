@@ -18,7 +18,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from .graph import Graph
+from .graph import Graph, drawn_input
+from .onnx_files import bytes_on_disk
 from .onnx_model import IR_VERSION, OPSET
 from .quantization.index import Index, attribute
 
@@ -79,13 +80,8 @@ def compare(fp32: Path, int8: Path, runs: int = 5) -> dict:
     quantized = onnx.load(int8)
     sizes = products(quantized)
     bare_model, bare_feed = bare(sizes)
-    graphs = {"fp32": Graph(fp32.read_bytes()), "int8": Graph(quantized), "bare": Graph(bare_model)}
-    wanted = graphs["int8"].session.get_inputs()[0]
-    draw = np.random.default_rng(SEED)
-    if wanted.type == "tensor(float)":
-        row = draw.standard_normal(wanted.shape).astype(np.float32)
-    else:
-        row = draw.integers(0, 1000, wanted.shape)
+    graphs = {"fp32": Graph(fp32), "int8": Graph(quantized), "bare": Graph(bare_model)}
+    row = drawn_input(graphs["int8"].session.get_inputs()[0], SEED)
 
     def runner(name: str) -> Callable[[], object]:
         session, feed = graphs[name].session, bare_feed if name == "bare" else {graphs[name].input_name: row}
@@ -101,7 +97,7 @@ def compare(fp32: Path, int8: Path, runs: int = 5) -> dict:
         "int8_over_bare_products": round(float(np.median([r["int8"] / r["bare"] for r in rounds])), 2),
         "products": len(sizes),
         "multiplications": sum(m * k * n for m, k, n in sizes),
-        "file_share_of_fp32": round(int8.stat().st_size / fp32.stat().st_size, 4),
+        "file_share_of_fp32": round(bytes_on_disk(int8) / bytes_on_disk(fp32), 4),
     }
 
 

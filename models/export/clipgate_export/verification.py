@@ -18,28 +18,30 @@ SNR_IMAGES = 8
 
 @dataclass(frozen=True)
 class Limit:
-    """A bar as an option: what it measures, in which unit, whether it is a largest value, and its default."""
+    """A bar as an option: what it measures, in which unit, whether it is a largest value, its default, its needs."""
 
     option: str
     measure: str
     unit: str
     largest: bool
     default: float | None
+    needs: str = "images"
 
     def holds(self, value: float, bar: float) -> bool:
         """NaN misses every bar."""
         return value <= bar if self.largest else value >= bar
 
 
+LABELLED = "one folder a label and a label bank (--labels)"
 LIMITS = (
-    Limit("max-drop", "upper 95 % bound of the drop in accuracy", "points", True, 2.0),
+    Limit("max-drop", "upper 95 % bound of the drop in accuracy", "points", True, 2.0, LABELLED),
     Limit("min-cosine", "mean cosine of int8 to fp32", "", False, 0.99),
     Limit("min-cosine-p1", "1st percentile of the cosine", "", False, None),
-    Limit("min-agreement", "images with the same best label", "%", False, None),
-    Limit("max-ece", "calibration error after refitting", "", True, None),
-    Limit("max-auroc-drop", "largest drop in AUROC over the outside sets", "points", True, None),
-    Limit("min-text-cosine", "mean cosine of the text encoder to the fp32 one", "", False, 0.99),
-    Limit("min-snr", "lowest signal-to-noise ratio of a layer", "dB", False, None),
+    Limit("min-agreement", "images with the same best label", "%", False, None, "a label bank (--labels)"),
+    Limit("max-ece", "calibration error after refitting", "", True, None, LABELLED),
+    Limit("max-auroc-drop", "largest drop in AUROC over the outside sets", "points", True, None, "--ood NAME=DIR"),
+    Limit("min-text-cosine", "mean cosine of the text encoder to the fp32 one", "", False, 0.99, "--fp32-text FILE"),
+    Limit("min-snr", "lowest signal-to-noise ratio of a layer", "dB", False, None, "layers of one name in both graphs"),
 )
 
 
@@ -53,7 +55,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Checked:
-    """A bar with what was measured; `held` is None where it could not be measured."""
+    """A bar with what was measured; `held` is None where what it `needs` was not there to measure it."""
 
     measure: str
     unit: str
@@ -61,6 +63,7 @@ class Checked:
     largest: bool
     bar: float
     held: bool | None
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def check(
     findings = lint.lint(subject.int8)
     rows = list(range(len(folder.files))) if rows is None else list(rows)
     bank, of_label = subject.bank, {}
-    if folder.labels:
+    if folder.labels and subject.knows_labels:
         bank, places = subject.bank_for(folder.labels)
         of_label = dict(zip(folder.labels, places, strict=True))
     if outside and bank is None:
@@ -241,7 +244,7 @@ def hold(values: dict[str, float | None], findings: list[lint.Finding], bars: Ba
         # A text encoder is compared only where its fp32 graph is given: nobody asked otherwise.
         if bar is not None and not (limit.option == "min-text-cosine" and value is None):
             held = None if value is None else limit.holds(value, bar)
-            checked.append(Checked(limit.measure, limit.unit, value, limit.largest, bar, held))
+            checked.append(Checked(limit.measure, limit.unit, value, limit.largest, bar, held, limit.needs))
     if bars.lint is not None:
         grave = lint.SEVERITIES[: lint.SEVERITIES.index(bars.lint) + 1]
         count = sum(finding.severity in grave for finding in findings)

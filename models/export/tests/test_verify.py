@@ -129,6 +129,30 @@ def test_without_labels_no_bar_is_invented(home: Path, capsys: pytest.CaptureFix
     assert "1 could not be measured" in capsys.readouterr().out
 
 
+def test_label_folders_without_a_bank_leave_the_accuracy_unmeasured(home: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = parsed(
+        "--int8", home / "bundle" / "int8.onnx", "--fp32", home / "fp32.onnx", "--images", home / "photos",
+        "--manifest", home / "bundle" / "manifest.json",
+    )  # fmt: skip
+    assert verify.run(arguments) == 0
+    out = capsys.readouterr().out
+    assert "1 could not be measured" in out and "| cosine to fp32, mean |" in out
+    assert "not measured: needs one folder a label and a label bank (--labels)" in out
+
+
+def test_the_report_names_data_files(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    apart = tmp_path / "apart.onnx"
+    onnx.save(fp32_tower(), apart, save_as_external_data=True, location="apart.data", size_threshold=256)
+    arguments = parsed(
+        "--bundle", home / "bundle", "--fp32", apart, "--images", home / "photos", "--max-drop", "off",
+        "--json", tmp_path / "r.json",
+    )  # fmt: skip
+    assert verify.run(arguments) == 0
+    digest = hashlib.sha256((tmp_path / "apart.data").read_bytes()).hexdigest()
+    assert json.loads((tmp_path / "r.json").read_text())["fp32"]["data"][0]["sha256"] == digest
+    assert f"sha256 `{digest[:16]}`" in capsys.readouterr().out
+
+
 def test_a_graph_that_lost_its_weights_fails(home: Path, tmp_path: Path) -> None:
     onnx.save(fp32_tower(seed=6), tmp_path / "other.onnx")
     arguments = parsed("--int8", tmp_path / "other.onnx", "--fp32", home / "fp32.onnx", "--images", home / "outside")
@@ -171,7 +195,10 @@ def test_errors_name_the_culprit(home: Path, tmp_path: Path) -> None:
         (["--bundle", bundle, "--fp32", fp32, "--images", tmp_path / "none"], "none: no such folder"),
         (["--bundle", bundle, "--fp32", fp32, *photos, "--ood", "textures"], "not of the form NAME=DIR"),
         (["--bundle", bundle, "--fp32", fp32, *photos, "--labels", fp32], "fp32.onnx: not a label bank"),
-        (["--int8", bundle / "int8.onnx", "--fp32", fp32, *photos], "no label bank to choose among"),
+        (
+            ["--bundle", bundle, "--fp32", fp32, "--images", home / "photos" / NAMES[0].replace(" ", "_")],
+            "comparing needs",
+        ),
     ]
     for words, message in cases:
         with pytest.raises(UserError, match=message) as caught:
@@ -207,8 +234,10 @@ def test_pockets_own_text_encoder_stands_in_for_a_missing_label(pocket: Path, ho
     found = subject.from_bundle(pocket, home / "fp32.onnx")
     bank, rows = found.bank_for(["n01443537", "school_bus"])
     assert [bank.labels[row].name for row in rows] == ["goldfish", "school bus"]
+    with pytest.raises(UserError, match="'n99999999' is called by a WordNet id"):
+        found.bank_for(["n01443537", "n99999999"])
     bank, rows = found.bank_for(["school_bus", "giraffe"])
-    assert [label.name for label in bank.labels] == ["school_bus", "giraffe"]
+    assert [label.name for label in bank.labels] == ["school bus", "giraffe"]
     assert np.linalg.norm(bank.text_embeds, axis=1) == pytest.approx(1, abs=1e-5)
     assert bank.text_embeds[0] @ found.bank.text_embeds[[x.name for x in found.bank.labels].index("school bus")] > 0.5
 

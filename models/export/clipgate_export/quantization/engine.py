@@ -18,6 +18,7 @@ from onnx import ModelProto
 from ..errors import UserError
 from ..files import write_bytes
 from ..graph import FATAL_ONLY, one_thread
+from ..onnx_files import bytes_on_disk
 from ..onnx_model import graph_bytes
 from . import mixed, smooth
 from .calibrators import from_extremes, from_samples
@@ -100,7 +101,7 @@ def quantize_best(
         kept=best.kept,
         layers=best.layers,
         sha256=hashlib.sha256(best.graph).hexdigest(),
-        share_of_fp32=len(best.graph) / _size(fp32),
+        share_of_fp32=len(best.graph) / bytes_on_disk(fp32),
         versions={"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
     )
 
@@ -216,13 +217,3 @@ def _figures(savings: Savings) -> dict[str, float]:
         "biases joined": savings.biases,
         "multiplications saved": round(savings.class_token.share, 4),
     }
-
-
-def _size(fp32: Path) -> int:
-    """Bytes of the graph and, where it keeps them apart, of its weights."""
-    model = onnx.load(fp32, load_external_data=False)
-    folder = fp32.resolve().parent
-    apart = {
-        entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
-    }
-    return fp32.stat().st_size + sum((folder / name).stat().st_size for name in apart)

@@ -9,8 +9,9 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
 
 from ..errors import UserError
+from ..external_data import check_external_data
 from ..graph import FATAL_ONLY, one_thread
-from ..onnx_files import check_external_data, check_opset
+from ..onnx_files import check_opset
 
 # Rewrites of ONNX Runtime that would hide what is looked for here, or that cost speed once quantised.
 LEFT_OUT = ["MatMulAddFusion", "TransposeOptimizer"]
