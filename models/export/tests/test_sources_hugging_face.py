@@ -122,6 +122,9 @@ def test_what_is_wrong_with_a_folder_is_named(clip: Path, tmp_path: Path) -> Non
     without = broken(clip, tmp_path, "without")
     tensors = load_file(without / "model.safetensors")
     save_file({k: v for k, v in tensors.items() if k != "visual_projection.weight"}, without / "model.safetensors")
+    shapes = broken(clip, tmp_path, "shapes")
+    wrong = {"visual_projection.weight": torch.zeros(24, 7), "text_projection.weight": torch.zeros(3, 32)}
+    save_file(tensors | wrong, shapes / "model.safetensors", {"format": "pt"})
     cut = broken(clip, tmp_path, "cut")
     (cut / "model.safetensors").write_bytes((clip / "model.safetensors").read_bytes()[:200_000])
     pickled = broken(clip, tmp_path, "pickled")
@@ -134,7 +137,8 @@ def test_what_is_wrong_with_a_folder_is_named(clip: Path, tmp_path: Path) -> Non
     bare = broken(clip, tmp_path, "bare")
     (bare / "tokenizer.json").unlink()
     for folder, said in (
-        (without, "visual_projection.weight"),
+        (without, "visual_projection.weight is missing;"),
+        (shapes, "text_projection.weight is [3, 32], not [24, 32] (1 more are missing or of another shape)"),
         (cut, "damaged safetensors"),
         (pickled, "no model.safetensors"),
         (bert, "'bert'"),
