@@ -46,5 +46,12 @@ def refuse_existing(output: Path) -> None:
         raise UserError(f"{output}: is there already; remove it first or choose another -o")
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """A folder that is there, or can be made, and takes files."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: no folder that can be written to; choose another")
+
+
 def _leave(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
