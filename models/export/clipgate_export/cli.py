@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from .errors import UserError
+from .errors import INTERRUPTED, UserError
 
 # Of each subcommand: its module, imported only when it is used, and what --help says.
 COMMANDS = {
@@ -19,7 +19,6 @@ COMMANDS = {
     "table": ("methods_table", "write the table of quantisation methods on pocket's towers"),
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-INTERRUPTED = 130
 
 
 def main(given: Sequence[str] | None = None) -> int:

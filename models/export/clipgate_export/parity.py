@@ -27,7 +27,7 @@ from PIL import Image
 from torch import nn
 
 from . import sources
-from .errors import UserError
+from .errors import UserError, report_errors
 from .graph import Graph, unit
 from .images import image_paths
 from .preprocess import decode, pixel_values
@@ -125,23 +125,20 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.random_weights = arguments.random_weights or not arguments.pretrained
     held = True
-    try:
-        found = image_paths(arguments.images)
-        files = found[:: max(1, len(found) // arguments.count)][: arguments.count]
-        print(f"| model | image tower, {len(files)} photos | text tower, {len(TEXTS)} texts | s | peak GB |")
-        print("|---|---|---|---|---|")
-        for name in arguments.names:
-            start = time.monotonic()
-            parity = check(name, arguments, files)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-            seconds = time.monotonic() - start
-            print(f"| {name} | {parity.image:.7f} | {parity.text:.7f} | {seconds:.0f} | {peak:.1f} |", flush=True)
-            held = held and min(parity.image, parity.text) >= LEAST_COSINE
-    except UserError as error:
-        sys.exit(f"parity: {error}")
+    found = image_paths(arguments.images)
+    files = found[:: max(1, len(found) // arguments.count)][: arguments.count]
+    print(f"| model | image tower, {len(files)} photos | text tower, {len(TEXTS)} texts | s | peak GB |")
+    print("|---|---|---|---|---|")
+    for name in arguments.names:
+        start = time.monotonic()
+        parity = check(name, arguments, files)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        seconds = time.monotonic() - start
+        print(f"| {name} | {parity.image:.7f} | {parity.text:.7f} | {seconds:.0f} | {peak:.1f} |", flush=True)
+        held = held and min(parity.image, parity.text) >= LEAST_COSINE
     if not held:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    report_errors(main)

@@ -63,6 +63,13 @@ def test_every_recipe_keeps_the_embedding(fp32: Path, tmp_path: Path, recipe: Re
     assert cosines.mean() > 0.97
 
 
+def test_sixteen_bits_are_made_without_a_word(
+    fp32: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture
+) -> None:
+    made(fp32, tmp_path, Recipe(activation_bits=16))
+    assert caplog.text == "" and capfd.readouterr().err == ""
+
+
 def test_bytes_repeat_however_the_images_are_batched(fp32: Path, tmp_path: Path) -> None:
     recipe = Recipe("percentile", 99.9, smooth_alpha=0.5)
     one = made(fp32, tmp_path, recipe)
