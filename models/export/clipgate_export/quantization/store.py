@@ -10,6 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from ..graph import FATAL_ONLY, one_thread
+from ..stopping import undisturbed
 from .index import copy_of, shapes_and_types
 
 WEIGHTS = "weights.bin"
@@ -47,7 +48,8 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+        with undisturbed():
+            self._folder.cleanup()
 
     def weight(self, name: str) -> np.ndarray:
         """The value of an initializer of `light`."""
