@@ -23,6 +23,7 @@ from ..onnx_model import graph_bytes
 from . import mixed, smooth
 from .calibrators import from_extremes, from_samples
 from .index import Index
+from .masks import bounded
 from .movement import MOVING
 from .observe import Batches, Extremes, cosines, embed, observe_extremes, observe_samples, rows
 from .qdq import Ranges, quantise
@@ -122,6 +123,9 @@ class _Work:
         return self._extremes
 
     def ranges(self, recipe: Recipe) -> Ranges:
+        return bounded(self.store, self._observed(recipe))
+
+    def _observed(self, recipe: Recipe) -> Ranges:
         if recipe.calibrator in ("minmax", "quantile"):
             return from_extremes(recipe, self.extremes)
         tensors = _with_values_of_their_own(Index(self.store.light), self.extremes.tensors)
