@@ -32,6 +32,7 @@ compile_error!(
 
 mod backend;
 mod bank;
+pub mod bounds;
 mod bundle;
 pub mod calibration;
 mod classifier;
@@ -48,6 +49,7 @@ pub mod file;
 mod frame;
 mod gate;
 mod label;
+pub mod metrics;
 mod ood;
 mod preprocess;
 mod runtime;
