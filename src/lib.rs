@@ -41,6 +41,7 @@ mod decision;
 mod decode;
 
 mod digest;
+pub mod drift;
 mod embedding;
 mod encoder;
 mod error;
@@ -85,6 +86,7 @@ pub use decision::{Abstention, Decision, Prediction, Reason};
 #[cfg(feature = "decode")]
 pub use decode::{DecodeLimits, DecodedImage, decode_bytes, decode_file};
 pub use digest::Digest;
+pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus};
 pub use embedding::Embedding;
 pub use encoder::{ImageEncoder, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
 pub use error::{Error, ErrorKind, Result};

@@ -9,6 +9,7 @@
 
 mod architecture;
 mod cli;
+mod drift;
 mod families;
 mod hostile;
 mod oracle;
