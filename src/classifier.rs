@@ -114,7 +114,7 @@ impl Classifier {
             preprocess: prepared - start,
             ..Timings::default()
         };
-        if let Some(reason) = self.gate.inspect(quality) {
+        if let Some(reason) = Gate::inspect(quality) {
             let decision = Decision::Abstain(Abstention { reason });
             return Ok(self.answer(decision, None, timings));
         }

@@ -66,7 +66,7 @@ impl Gate {
     }
 
     /// Whether a frame is worth the model's time: `Some` reason if not.
-    pub fn inspect(&self, quality: FrameQuality) -> Option<Reason> {
+    pub fn inspect(quality: FrameQuality) -> Option<Reason> {
         // Written so that NaN is unusable.
         let usable = quality.luma_deviation >= MIN_LUMA_DEVIATION;
         (!usable).then_some(Reason::UnusableFrame)

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
         &args.decode,
         format,
         &progress,
-        |path, frame| {
+        |_, path, frame| {
             let answer = classifier.classify(frame)?;
             match format {
                 Format::Json => report::json(&line(path, &answer)),
