@@ -32,6 +32,7 @@ compile_error!(
 
 mod backend;
 mod bank;
+pub mod bounds;
 mod bundle;
 pub mod calibration;
 mod classifier;
