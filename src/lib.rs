@@ -54,6 +54,7 @@ mod preprocess;
 mod runtime;
 mod schema;
 mod score;
+pub mod selective;
 mod session;
 mod tokenizer;
 
