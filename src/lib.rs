@@ -36,6 +36,7 @@ pub mod bounds;
 mod bundle;
 pub mod calibration;
 mod classifier;
+pub mod conformal;
 mod decision;
 #[cfg(feature = "decode")]
 mod decode;
