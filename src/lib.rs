@@ -42,6 +42,7 @@ mod decision;
 mod decode;
 
 mod digest;
+mod drift;
 mod embedding;
 mod encoder;
 mod error;
@@ -87,6 +88,10 @@ pub use decision::{Abstention, Decision, Prediction, Reason};
 #[cfg(feature = "decode")]
 pub use decode::{DecodeLimits, DecodedImage, decode_bytes, decode_file};
 pub use digest::Digest;
+pub use drift::{
+    DriftAlarm, DriftDirection, DriftMonitor, DriftOptions, DriftReference, DriftStatus,
+    MAX_REFERENCE_QUANTILES, MIN_REFERENCE_SCORES,
+};
 pub use embedding::Embedding;
 pub use encoder::{ImageEncoder, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
 pub use error::{Error, ErrorKind, Result};
