@@ -15,7 +15,7 @@
 //!     .iter()
 //!     .map(|probability| 1.0 - probability)
 //!     .collect();
-//! let threshold = conformal_quantile(&mut scores, 0.2)?.unwrap();
+//! let threshold = conformal_quantile(&mut scores, 0.1)?.unwrap();
 //! let rule = SetRule { score: SetScore::Lac, threshold };
 //! let mut rows = Vec::new();
 //! rule.labels(&[0.1, 0.45, 0.4], &mut rows);
@@ -95,6 +95,15 @@ impl SetScore {
 }
 
 impl SetRule {
+    /// Whether threshold and parameters are numbers that a fit can give.
+    pub(crate) fn is_valid(&self) -> bool {
+        let penalised = match self.score {
+            SetScore::Raps { penalty, .. } => penalty.is_finite() && penalty >= 0.0,
+            _ => true,
+        };
+        penalised && self.threshold.is_finite() && self.threshold >= 0.0
+    }
+
     /// The rows of the labels in the set of an image with these probabilities, most probable first, into `rows`.
     pub fn labels(&self, probabilities: &[f32], rows: &mut Vec<usize>) {
         rows.clear();

@@ -47,6 +47,7 @@ mod embedding;
 mod encoder;
 mod error;
 pub mod file;
+pub mod fit;
 mod frame;
 mod gate;
 mod label;
@@ -82,9 +83,9 @@ pub use bank::{LabelBank, MAX_DIMENSION, SharedBytes};
 pub use bundle::{
     BUNDLE_SCHEMA, Bundle, FileDigest, FileEntry, Manifest, SelfTest, TextEncoderEntry,
 };
-pub use calibration::{Calibration, PromiseKind};
+pub use calibration::{Calibration, Promise, PromiseKind};
 pub use classifier::{Candidate, Classification, Classifier, ClassifierOptions, Timings};
-pub use decision::{Abstention, Decision, Prediction, Reason};
+pub use decision::{Abstention, Decision, Prediction, Reason, SetLabel};
 #[cfg(feature = "decode")]
 pub use decode::{DecodeLimits, DecodedImage, decode_bytes, decode_file};
 pub use digest::Digest;
