@@ -20,7 +20,7 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
             &args.decode,
             format,
             &progress,
-            |path, frame| {
+            |_, path, frame| {
                 let embedding = encoder.encode(frame)?;
                 values.extend_from_slice(embedding.as_slice());
                 rows.push(path.display().to_string());

@@ -7,6 +7,7 @@ mod embed;
 mod exit_code;
 mod inputs;
 mod inspect;
+mod labelled;
 mod labels;
 mod output;
 mod preprocess;
