@@ -15,6 +15,7 @@ use crate::exit_code::Outcome;
 use crate::{inputs, report};
 
 pub(crate) use list::ImageList;
+pub(crate) use tensors::GRAPH_SHA256;
 
 /// Images as embeddings, each with its label where the source tells.
 #[derive(Debug)]
