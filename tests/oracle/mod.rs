@@ -1,6 +1,7 @@
 //! Answers of the reference implementations, and ours beside them.
 
 mod families;
+mod ood;
 mod pocket;
 mod preprocess;
 mod tokenizer;
