@@ -52,6 +52,7 @@ mod preprocess;
 mod runtime;
 mod schema;
 mod score;
+mod search;
 mod session;
 mod tokenizer;
 
