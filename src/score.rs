@@ -11,9 +11,10 @@ pub const MAX_LOGIT_SCALE: f32 = 1000.0;
 /// The largest logit bias that is believed, either way: SigLIP's begins at -10 and ends near -17.
 pub const MAX_LOGIT_BIAS: f32 = 1000.0;
 
-/// Texts whose logits are this far below the largest, or farther, have less than 0.0004 of its probability: of many
-/// negatives they are compared in int8 alone.
-const RESCORED_LOGITS: f32 = 8.0;
+/// Texts whose logits are this far below the largest, or farther, have at most 0.018 of its probability: of many
+/// negatives they are compared in int8 alone, which errs by 2 % of that. Of 10,000 names with CLIP ViT-B/32's photos 4 %
+/// are nearer.
+const RESCORED_LOGITS: f32 = 4.0;
 
 /// Labels and negatives that are paired with each other: "k_pos" and "k_neg" of NegRefine's authors' code.
 const PAIRED: usize = 5;
