@@ -30,6 +30,7 @@ pub struct Scorer {
     logit_scale: f32,
     logit_bias: Option<f32>,
     temperature: f32,
+    negative_weight: f32,
 }
 
 /// Cosines and probabilities of one image; its buffers are used again for the next one.
@@ -73,6 +74,7 @@ impl Scorer {
             logit_scale,
             logit_bias: None,
             temperature,
+            negative_weight: 1.0,
         })
     }
 
@@ -91,6 +93,26 @@ impl Scorer {
             }
             _ => Ok(Self { logit_bias, ..self }),
         }
+    }
+
+    /// This scorer with every negative counted `weight` times in the probabilities; 1 unless set.
+    ///
+    /// Negatives of weight w are w times as likely beforehand as a label (Bayes' rule with another prior: Saerens et al.
+    /// 2002). A [`Classifier`](crate::Classifier) whose calibration is transferred sets K / M for K labels and M
+    /// negatives: an image is as likely to show a label as anything else.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the weight is not a positive number.
+    pub fn with_negative_weight(self, weight: f32) -> Result<Self> {
+        if !(weight > 0.0 && weight.is_finite()) {
+            return Err(Error::caller(format!(
+                "negatives of weight {weight}; it must be a positive number"
+            )));
+        }
+        Ok(Self {
+            negative_weight: weight,
+            ..self
+        })
     }
 
     /// The model's logit scale.
@@ -148,6 +170,7 @@ impl Scorer {
             &scores.similarities,
             &scores.negative_similarities,
             scale,
+            self.negative_weight,
             &mut scores.probabilities,
         );
         scores.pair(bank);
@@ -249,17 +272,24 @@ fn nearest(cosines: &[f32]) -> [Option<usize>; PAIRED] {
     rows
 }
 
-/// Softmax of `scale * cosine` over labels and negatives; only the labels' part is written.
-fn softmax(labels: &[f32], negatives: &[f32], scale: f32, probabilities: &mut Vec<f32>) {
+/// Softmax of `scale * cosine` over labels and negatives, these counted `weight` times; only the labels' part is written.
+fn softmax(
+    labels: &[f32],
+    negatives: &[f32],
+    scale: f32,
+    weight: f32,
+    probabilities: &mut Vec<f32>,
+) {
     let largest = largest(labels, negatives);
     let exponential = |cosine: &f32| (scale * (cosine - largest)).exp();
     probabilities.clear();
     probabilities.extend(labels.iter().map(exponential));
     let sum = probabilities.iter().copied().map(f64::from).sum::<f64>()
-        + negatives
-            .iter()
-            .map(|c| f64::from(exponential(c)))
-            .sum::<f64>();
+        + f64::from(weight)
+            * negatives
+                .iter()
+                .map(|c| f64::from(exponential(c)))
+                .sum::<f64>();
     for probability in probabilities {
         *probability = (f64::from(*probability) / sum) as f32;
     }
@@ -302,8 +332,21 @@ mod tests {
     #[test]
     fn a_scale_of_1000_does_not_overflow() {
         let mut probabilities = Vec::new();
-        softmax(&[1.0, -1.0], &[], 1000.0, &mut probabilities);
+        softmax(&[1.0, -1.0], &[], 1000.0, 1.0, &mut probabilities);
         assert_eq!(probabilities, [1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_weight_is_as_many_negatives() {
+        let (mut weighted, mut repeated) = (Vec::new(), Vec::new());
+        softmax(&[0.3, 0.1], &[0.2], 10.0, 3.0, &mut weighted);
+        softmax(&[0.3, 0.1], &[0.2; 3], 10.0, 1.0, &mut repeated);
+        for (a, b) in weighted.iter().zip(&repeated) {
+            assert!((a - b).abs() < 1e-6);
+        }
+        let scorer = Scorer::new(1.0, 1.0).unwrap();
+        assert!(scorer.with_negative_weight(0.0).is_err());
+        assert!(scorer.with_negative_weight(f32::NAN).is_err());
     }
 
     #[test]
