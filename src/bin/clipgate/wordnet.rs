@@ -125,6 +125,7 @@ impl WordNet {
     /// All words that can be negatives of these labels, in the files' order.
     pub(crate) fn vocabulary(&self, labels: &[String]) -> Vocabulary {
         let related = self.related(labels);
+        let mut seen = HashSet::new();
         let mut found = Vocabulary {
             lists: vec![Vec::new(), Vec::new()],
             proper: 0,
@@ -133,7 +134,7 @@ impl WordNet {
         for (noun, offset) in &self.nouns {
             let left_out = (self.synsets.get(offset))
                 .is_none_or(|synset| NOUN_FILES_LEFT_OUT.contains(&synset.file));
-            if left_out || !is_plain(noun) {
+            if left_out || !is_plain(noun) || !seen.insert(noun.to_lowercase()) {
                 continue;
             }
             match self.refusal(noun, &related) {
@@ -142,7 +143,8 @@ impl WordNet {
                 Some(Refusal::Related) => found.related += 1,
             }
         }
-        let plain = self.adjectives.iter().filter(|word| is_plain(word));
+        let adjectives = self.adjectives.iter();
+        let plain = adjectives.filter(|word| is_plain(word) && seen.insert(word.to_lowercase()));
         found.lists[1] = plain
             .zip(SUPERCLASSES.iter().cycle())
             .map(|(adjective, superclass)| format!("{adjective} {superclass}"))
