@@ -3,6 +3,7 @@
 mod drift;
 mod families;
 mod metrics;
+mod ood;
 mod pocket;
 mod preprocess;
 mod tokenizer;

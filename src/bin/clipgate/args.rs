@@ -88,6 +88,10 @@ pub(crate) struct ClassifyArgs {
     /// Label bank made by `clipgate labels build`
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
+    /// Without the bundle's own labels and negatives beside --labels: a frame of anything else is then accepted far more
+    /// often
+    #[arg(long, requires = "labels")]
+    pub(crate) no_negatives: bool,
     /// Calibration of your own for this graph and these labels
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
@@ -156,9 +160,25 @@ pub(crate) struct BuildArgs {
     /// A file with one prompt template a line, each with {} for the label [default: the bundle's]
     #[arg(long, value_name = "FILE")]
     pub(crate) templates: Option<PathBuf>,
-    /// A file with one text a line that shares probability with the labels and never wins
-    #[arg(long, value_name = "FILE")]
+    /// A file with one text a line that shares probability with the labels and never wins, used as they are
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mine_negatives", "no_negatives"])]
     pub(crate) negatives: Option<PathBuf>,
+    /// Choose negatives from a vocabulary, the words farthest from the labels: `wordnet`, a file with one word a line, or
+    /// a label bank (.safetensors), whose embeddings are used as they are
+    #[arg(long, value_name = "wordnet|FILE", conflicts_with = "no_negatives")]
+    pub(crate) mine_negatives: Option<String>,
+    /// The most negatives to choose
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "mine_negatives",
+        value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) max_negatives: u32,
+    /// Folder of WordNet's data.noun and data.adj [default: /usr/share/wordnet, of the Debian package wordnet-base]. With
+    /// another vocabulary than `wordnet`, leaves out its proper nouns and what WordNet relates to a label
+    #[arg(long, value_name = "DIR", requires = "mine_negatives")]
+    pub(crate) wordnet: Option<PathBuf>,
+    /// No negatives: without any of these options the bundle's own labels and negatives serve, but those that are a label
+    /// here or the nearest to one
+    #[arg(long)]
+    pub(crate) no_negatives: bool,
     /// Safetensors file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,

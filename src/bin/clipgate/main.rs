@@ -15,6 +15,8 @@ mod preprocess;
 mod report;
 mod runtime_search;
 mod verify;
+mod vocabulary;
+mod wordnet;
 
 use std::process::ExitCode;
 
