@@ -86,6 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="least mean cosine of int8 to fp32 embeddings; below it no bundle is made (%(default)s)",
     )
     parser.add_argument(
+        "--min-centred-cosine",
+        type=float,
+        metavar="X",
+        help="least mean cosine with the mean fp32 embedding taken from both (default: none is asked)",
+    )
+    parser.add_argument(
         "--max-drop",
         type=float,
         default=DEFAULTS["max-drop"],
@@ -120,7 +126,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise SystemExit(1)
         if arguments.keep_fp32:
             keep(model, arguments.keep_fp32)
-    say(f"{arguments.output}: {model.architecture}, int8 image tower, mean cosine to fp32 {report.cosine_mean:.4f}")
+    if warning := report.likeness.warning():
+        say(f"warning: {warning}")
+    say(
+        f"{arguments.output}: {model.architecture}, int8 image tower, mean cosine to fp32 {report.cosine_mean:.4f}, "
+        f"less the mean embedding {report.centred_mean:.4f}"
+    )
     return 0
 
 
@@ -134,6 +145,7 @@ def verify(arguments: argparse.Namespace, model: Model, images: ImageFolder, fol
     with_text = arguments.text_int8 and (folder / LABELS).exists()
     bars = dict.fromkeys(DEFAULTS) | {
         "min-cosine": arguments.min_cosine,
+        "min-centred-cosine": arguments.min_centred_cosine,
         "max-drop": arguments.max_drop if enough else None,
         "min-text-cosine": arguments.min_cosine if with_text else None,
     }
@@ -155,6 +167,7 @@ def make(
         lambda: images.batches(model.preprocessing, ranges),
         folder / IMAGE_ENCODER,
         arguments.min_cosine,
+        arguments.min_centred_cosine,
     )
     for line in quantised.report.lines():
         say(f"  {line}")

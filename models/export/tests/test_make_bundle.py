@@ -109,6 +109,19 @@ def test_the_text_tower_is_quantised_where_asked(pair: list[str], labelled: Path
     assert manifest["files"]["text_encoder.onnx"]["bytes"] < 0.3 * 49408 * DIM * 4
 
 
+def test_the_last_line_says_both_cosines(
+    pair: list[str], labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert bundle(pair, labelled / "dog", tmp_path / "out", "--min-centred-cosine", "0.9") == 0
+    last = capsys.readouterr().err.rstrip("\n").split("\n")[-1]
+    assert "mean cosine to fp32 0." in last and "less the mean embedding 0." in last
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert 0.9 <= manifest["recipe"]["image"]["centred_cosine_to_fp32"] <= 1
+    with pytest.raises(SystemExit):
+        bundle(pair, labelled / "dog", tmp_path / "none", "--min-centred-cosine", "1.1")
+    assert "less fp32's mean embedding" in capsys.readouterr().err
+
+
 def error(capsys: pytest.CaptureFixture[str]) -> str:
     last = capsys.readouterr().err.rstrip("\n").split("\n")[-1]
     assert last.startswith("clipgate-export: ")
