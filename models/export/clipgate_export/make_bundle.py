@@ -50,6 +50,7 @@ from .spec import Model
 from .subject import from_bundle
 from .text_tokenizer import TextTokenizer
 from .verification import LIMITS, Bars, Report, check
+from .vocabulary import check_vocabulary
 
 RANGE_IMAGES = 256
 RANGE_TEXTS = 512
@@ -118,6 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
         model = sources.load(arguments, work)
         if model.text is None and not arguments.labels:
             images, labels = images.unlabelled(), []
+        if model.text is not None and model.text_spec is not None:
+            check_vocabulary(model.text, model.text_spec.tokenizer_json)
         make(arguments, model, images, labels, folder)
         report = verify(arguments, model, images, folder)
         missed = [f"{bar.measure} {bar.value:.4f}, asked {bar.bar}" for bar in report.checked if bar.held is False]
