@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="least mean cosine of int8 to fp32 embeddings; below it no bundle is made (%(default)s)",
     )
     parser.add_argument(
+        "--min-centred-cosine",
+        type=float,
+        metavar="X",
+        help="least mean cosine with the mean fp32 embedding taken from both (default: none is asked)",
+    )
+    parser.add_argument(
         "--max-drop",
         type=float,
         default=DEFAULTS["max-drop"],

@@ -50,6 +50,7 @@ from .spec import Model
 from .subject import from_bundle
 from .text_tokenizer import TextTokenizer
 from .verification import Bars, Report, check
+from .vocabulary import check_vocabulary
 
 RANGE_TEXTS = 512
 JUDGED_IMAGES = 512
@@ -72,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
             images = images.unlabelled()
         say("reading the model, writing its fp32 graphs")
         model = load(work)
+        if model.text is not None and model.text_spec is not None:
+            check_vocabulary(model.text, model.text_spec.tokenizer_json)
         make(arguments, model, images, labels, folder)
         report = verify(arguments, model, images, folder)
         missed = [f"{bar.measure} {bar.value:.4f}, asked {bar.bar}" for bar in report.checked if bar.held is False]
@@ -80,7 +83,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise SystemExit(1)
         if arguments.keep_fp32:
             keep(model, arguments.keep_fp32)
-    say(f"{arguments.output}: {model.architecture}, int8 image tower, mean cosine to fp32 {report.cosine_mean:.4f}")
+    if warning := report.likeness.warning():
+        say(f"warning: {warning}")
+    say(
+        f"{arguments.output}: {model.architecture}, int8 image tower, mean cosine to fp32 {report.cosine_mean:.4f}, "
+        f"less the mean embedding {report.centred_mean:.4f}"
+    )
     return 0
 
 
@@ -94,6 +102,7 @@ def verify(arguments: argparse.Namespace, model: Model, images: ImageFolder, fol
     with_text = arguments.text_int8 and (folder / LABELS).exists()
     bars = dict.fromkeys(bundle_options.DEFAULTS) | {
         "min-cosine": arguments.min_cosine,
+        "min-centred-cosine": arguments.min_centred_cosine,
         "max-drop": arguments.max_drop if enough else None,
         "min-text-cosine": arguments.min_cosine if with_text else None,
     }
@@ -115,6 +124,7 @@ def make(
         lambda: images.batches(model.preprocessing, ranges),
         folder / IMAGE_ENCODER,
         arguments.min_cosine,
+        arguments.min_centred_cosine,
     )
     for line in quantised.report.lines():
         say(f"  {line}")

@@ -24,7 +24,14 @@ def record(report: Report) -> dict:
             "sha256": report.images.digest(),
             "broken": report.images.broken,
         },
-        "cosine": {"mean": report.cosine_mean, "p1": report.cosine_p1},
+        "cosine": {
+            "mean": report.cosine_mean,
+            "p1": report.cosine_p1,
+            "centred_mean": report.centred_mean,
+            "centred_worst": report.centred_worst,
+        },
+        "fp32_alike": report.likeness.alike,
+        "warning": report.likeness.warning(),
         "top1_agreement": report.agreement,
         "labels": None if report.labelled is None else {"choices": report.choices, **_labels(report.labelled)},
         "outside": [
@@ -52,6 +59,8 @@ def _head(report: Report) -> str:
     verdict = f"**{missed} of {len(report.checked)} bars missed.**" if missed else "All bars that were measured hold."
     if unknown:
         verdict += f" {unknown} could not be measured: the table says what for."
+    if (warning := report.likeness.warning()) is not None:
+        verdict += f"\n\n**Warning:** {warning}."
     return f"# {report.subject.int8.name} against {report.subject.fp32.name}\n\n{verdict}"
 
 
@@ -76,6 +85,9 @@ def _agreement(report: Report) -> str:
         "|---|---|---|",
         f"| cosine to fp32, mean | | {report.cosine_mean:.5f} |",
         f"| cosine to fp32, 1st percentile | | {report.cosine_p1:.5f} |",
+        f"| the same less fp32's mean embedding, mean | | {report.centred_mean:.5f} |",
+        f"| the same less fp32's mean embedding, worst | | {report.centred_worst:.5f} |",
+        f"| cosine between different images, mean | {report.likeness.alike:.5f} | |",
     ]
     if report.agreement is not None:
         lines.append(f"| same best of {report.choices} labels | | {100 * report.agreement:.2f} % |")
@@ -115,9 +127,10 @@ def _texts(report: Report) -> str:
     if report.texts is None:
         return ""
     found = report.texts
+    centred = "" if found.centred_mean is None else f", {found.centred_mean:.5f} in the mean less fp32's mean embedding"
     return (
         f"## Text encoder\n\nOn the prompts of {found.n} labels: cosine to fp32 {found.cosine_mean:.5f} in the mean, "
-        f"{found.cosine_p1:.5f} at the 1st percentile; {found.own} lie nearest to their own fp32 embedding."
+        f"{found.cosine_p1:.5f} at the 1st percentile{centred}; {found.own} lie nearest to their own fp32 embedding."
     )
 
 

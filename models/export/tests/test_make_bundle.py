@@ -6,10 +6,11 @@ import resource
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import load_file
 from tiny_models import write_pictures
-from tiny_onnx import DIM, write_pair
+from tiny_onnx import DIM, VOCABULARY, text_tower, write_pair
 
 from clipgate_export import images, make_bundle
 from clipgate_export.bank import Bank
@@ -112,6 +113,30 @@ def test_the_text_tower_is_quantised_where_asked(pair: list[str], labelled: Path
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert "text" in manifest["recipe"]
     assert manifest["files"]["text_encoder.onnx"]["bytes"] < 0.3 * 49408 * DIM * 4
+
+
+def test_a_tokenizer_with_more_ids_than_the_tower_has_rows_is_refused(
+    pair: list[str], labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    onnx.save(text_tower(rows=300), tmp_path / "small.onnx")
+    small = [str(tmp_path / "small.onnx") if word.endswith("text.onnx") else word for word in pair]
+    assert bundle(small, labelled / "dog", tmp_path / "out") == 2
+    said = error(capsys)
+    assert f"ids up to {VOCABULARY - 1}" in said and "up to 299" in said and "--tokenizer" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_last_line_says_both_cosines(
+    pair: list[str], labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert bundle(pair, labelled / "dog", tmp_path / "out", "--min-centred-cosine", "0.9") == 0
+    last = capsys.readouterr().err.rstrip("\n").split("\n")[-1]
+    assert "mean cosine to fp32 0." in last and "less the mean embedding 0." in last
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert 0.9 <= manifest["recipe"]["image"]["centred_cosine_to_fp32"] <= 1
+    with pytest.raises(SystemExit):
+        bundle(pair, labelled / "dog", tmp_path / "none", "--min-centred-cosine", "1.1")
+    assert "less fp32's mean embedding" in capsys.readouterr().err
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:

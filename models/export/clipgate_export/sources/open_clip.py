@@ -4,9 +4,8 @@ import argparse
 import difflib
 import json
 import logging
-import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from ..onnx_files import one_line
 from ..spec import Model, Preprocessing, TextSpec
 from ..text_tokenizer import read_tokenizer, with_canonicalize, with_length
 from ..tokenizer import tokenizer_json
+from .drawn import draw
 from .settings import CLIP_TEMPLATE, SIGLIP_TEMPLATE, UNKNOWN_LICENCE, read_preprocessing
 from .weights import has_quick_gelu, is_torchscript, read_weights
 
@@ -246,7 +246,7 @@ def build(configuration: Configuration, weights: Weights, seed: int) -> CLIP | C
     except Exception as error:
         raise UserError(f"{configuration.name}: open_clip cannot build it ({one_line(error)})") from error
     if weights.file is None:
-        draw(model, seed)
+        draw(model, seed, *usual_pixels(configuration))
     else:
         read_weights(model, weights.file)
     for name, value in model.state_dict().items():
@@ -255,20 +255,14 @@ def build(configuration: Configuration, weights: Weights, seed: int) -> CLIP | C
     return model.eval().requires_grad_(False)
 
 
-def draw(model: nn.Module, seed: int) -> None:
-    """Moves norms, biases and running statistics off their neutral values, so that a test notices each one."""
-    noise = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            if value.ndim == 1:
-                value.add_(0.1 * torch.randn(value.shape, generator=noise))
-            if name.endswith("logit_scale"):
-                value.fill_(math.log(100.0))
-        for name, value in model.named_buffers():
-            if name.endswith("running_mean"):
-                value.add_(0.1 * torch.randn(value.shape, generator=noise))
-            elif name.endswith("running_var"):
-                value.mul_(1 + 0.2 * torch.rand(value.shape, generator=noise))
+def usual_pixels(configuration: Configuration) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and deviation that the model, or the first of its published tags, subtracts and divides by."""
+    told = configuration.preprocess
+    tags = list_pretrained_tags_by_model(configuration.name)
+    if told is None and tags:
+        told = get_pretrained_cfg(configuration.name, tags[0])
+    settings = asdict(PreprocessCfg()) | {key: told[key] for key in ("mean", "std") if key in (told or {})}
+    return settings["mean"], settings["std"]
 
 
 def split_towers(model: CLIP | CustomTextCLIP) -> tuple[nn.Module, nn.Module]:
