@@ -52,12 +52,12 @@ fn false_alarms_are_as_rare_as_stated() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The bets' half of the probability, where nothing is left to the band: half of the bets are fair.
+/// The bets' half of the probability, where nothing is left to the band: bets on low scores are fair.
 #[test]
 fn a_stream_on_the_edge_of_the_band_raises_no_more_alarms_than_the_bets_may() {
-    let n = 200;
-    let radius = dkw_epsilon(n, FALSE_ALARM / 2.0).unwrap();
-    let options = DriftOptions::default().false_alarm(FALSE_ALARM).stride(1);
+    let (n, rate) = (200, 0.25);
+    let radius = dkw_epsilon(n, rate).unwrap();
+    let options = DriftOptions::default().false_alarm(2.0 * rate).stride(1);
     let raised = (0..STREAMS as u64)
         .filter(|seed| {
             let calibration: Vec<f32> =
@@ -68,11 +68,8 @@ fn a_stream_on_the_edge_of_the_band_raises_no_more_alarms_than_the_bets_may() {
             stream.any(|score| monitor.observe(score).is_stale())
         })
         .count();
-    assert!(raised > 0, "the edge is where bets can win by luck");
-    assert!(
-        !is_above(raised, FALSE_ALARM / 2.0),
-        "{raised} of {STREAMS}"
-    );
+    assert!(raised > 3, "{raised}: the edge is where bets win by luck");
+    assert!(!is_above(raised, rate), "{raised} of {STREAMS}");
 }
 
 /// Why frames are thinned: without it the bound does not hold, and the documentation says so.

@@ -66,8 +66,9 @@ pub(crate) fn delays(photos: &Path, others: &[String]) -> Result<(), Box<dyn Err
         photos.len()
     );
     println!(
-        "                          of all    of those  from the first frame on          after 1,000 unchanged frames\n\
-         change                 n  accepted  wrong  median   in 500  in 2000   early  median   in 500  in 2000"
+        "{:40} from the first frame on    after 1,000 unchanged frames\n\
+         change                          n accepted  wrong  median   in 500  in 2000   early  median   in 500  in 2000",
+        ""
     );
     tell("none", &clean, &clean);
     for (name, change) in CHANGES {
@@ -91,7 +92,10 @@ pub(crate) fn delays(photos: &Path, others: &[String]) -> Result<(), Box<dyn Err
 }
 
 fn tell(name: &str, changed: &Population, clean: &Population) {
-    let share = |part: usize, whole: usize| format!("{:.0} %", 100.0 * part as f64 / whole as f64);
+    let share = |part: usize, whole: usize| match whole {
+        0 => "-".to_owned(),
+        _ => format!("{:.0} %", 100.0 * part as f64 / whole as f64),
+    };
     for n in SIZES {
         let from_start = times(n, 0, changed, clean);
         let later = times(n, 1000, changed, clean);
@@ -122,7 +126,7 @@ fn tell(name: &str, changed: &Population, clean: &Population) {
             .copied()
             .collect();
         println!(
-            "{name:<20} {n:>4} {:>9} {:>6} {} {:>7} {}",
+            "{name:<28} {n:>4} {:>8} {:>6} {} {:>7} {}",
             share(changed.accepted, changed.scores.len()),
             share(changed.wrong, changed.accepted),
             row(&from_start),
@@ -222,11 +226,18 @@ fn labelled(folder: &Path, classifier: &Classifier) -> Result<Vec<Photo>, Box<dy
     Ok(photos)
 }
 
+/// All files in a folder and its folders, in the order of their names.
 fn listed(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_, std::io::Error>>()?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(listed(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
     files.sort();
     Ok(files)
 }
