@@ -36,6 +36,7 @@ pub mod bounds;
 mod bundle;
 pub mod calibration;
 mod classifier;
+pub mod conformal;
 mod decision;
 #[cfg(feature = "decode")]
 mod decode;
@@ -46,6 +47,7 @@ mod embedding;
 mod encoder;
 mod error;
 pub mod file;
+pub mod fit;
 mod frame;
 mod gate;
 mod label;
@@ -55,6 +57,7 @@ mod preprocess;
 mod runtime;
 mod schema;
 mod score;
+pub mod selective;
 mod session;
 mod tokenizer;
 
@@ -80,9 +83,9 @@ pub use bank::{LabelBank, MAX_DIMENSION, SharedBytes};
 pub use bundle::{
     BUNDLE_SCHEMA, Bundle, FileDigest, FileEntry, Manifest, SelfTest, TextEncoderEntry,
 };
-pub use calibration::{Calibration, PromiseKind};
+pub use calibration::{Calibration, Promise, PromiseKind};
 pub use classifier::{Candidate, Classification, Classifier, ClassifierOptions, Timings};
-pub use decision::{Abstention, Decision, Prediction, Reason};
+pub use decision::{Abstention, Decision, Prediction, Reason, SetLabel};
 #[cfg(feature = "decode")]
 pub use decode::{DecodeLimits, DecodedImage, decode_bytes, decode_file};
 pub use digest::Digest;
@@ -93,7 +96,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use frame::{Frame, MAX_EDGE, PixelFormat};
 pub use gate::{CalibrationFit, ExecutedGraph, Gate, MIN_LUMA_DEVIATION};
 pub use label::{Label, MAX_LABELS, MAX_NAME_BYTES};
-pub use ood::{OodScore, OodScores};
+pub use ood::{NEG_LABEL_GROUPS, OodScore, OodScores};
 pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Preprocessor, Resize};
 pub use runtime::Runtime;
 pub use score::{MAX_LOGIT_BIAS, MAX_LOGIT_SCALE, Scorer, Scores};

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     /// Work with label banks
     #[command(subcommand)]
     Labels(LabelsCommand),
+    /// Fit thresholds to labelled images of your own, with a promise about wrong answers
+    Calibrate(CalibrateArgs),
     /// Show what a bundle holds: model, licence, labels, calibration
     Inspect(InspectArgs),
     /// Check a bundle: digests, graphs, self-test, calibration
@@ -86,9 +88,12 @@ pub(crate) struct ClassifyArgs {
     /// Label bank made by `clipgate labels build`
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
-    /// Calibration of your own for this graph
+    /// Calibration of your own for this graph and these labels
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
+    /// Take --calibration for other labels than it was fitted on: confidences are a guess, nothing is promised
+    #[arg(long, requires = "calibration")]
+    pub(crate) transfer: bool,
     /// Nearest labels that each answer lists
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) top_k: usize,
@@ -162,8 +167,94 @@ pub(crate) struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The images are split in two: one part fits temperature and out-of-distribution cut, the other \
+certifies the confidence threshold. Choose the options before you see a result: whoever tries until a promise comes \
+out has none.\n\nMethods: ltt and sgr promise with high probability that few accepted answers are wrong (ltt accepts \
+more); crc promises on average that few of all images are accepted and wrong; accept-rate promises nothing; lac, aps \
+and raps promise that a set of labels holds the true one, and abstain as `ambiguous` where it holds several."
+)]
+pub(crate) struct CalibrateArgs {
+    /// Labelled images: a folder with a sub-folder a label, or a CSV file of path and label
+    #[arg(
+        long,
+        value_name = "DIR|CSV",
+        required_unless_present = "embeddings",
+        conflicts_with = "embeddings"
+    )]
+    pub(crate) images: Option<PathBuf>,
+    /// The same as embeddings of this bundle's image encoder: safetensors with image_embeds [N, D] and labels [N],
+    /// rows of the bank
+    #[arg(long, value_name = "FILE")]
+    pub(crate) embeddings: Option<PathBuf>,
+    /// Labels of your own, separated by commas ("school bus,goldfish"), or a file with one a line
+    #[arg(long, value_name = "A,B,C|FILE", conflicts_with = "bank")]
+    pub(crate) labels: Option<String>,
+    /// Label bank made by `clipgate labels build`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bank: Option<PathBuf>,
+    /// How the threshold is fitted, and what is promised
+    #[arg(long, value_enum, default_value_t = MethodArg::Ltt)]
+    pub(crate) method: MethodArg,
+    /// Share that may be wrong: of accepted answers (ltt, sgr), of all images (crc) [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) target_risk: Option<f64>,
+    /// Probability with which the promise holds (ltt, sgr) [default: 0.95]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) confidence: Option<f64>,
+    /// Share of images to accept (accept-rate)
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) accept_rate: Option<f64>,
+    /// Share of label sets that may lack the true label (lac, aps, raps) [default: 0.1]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) miscoverage: Option<f64>,
+    /// Images that show none of the labels, to choose the out-of-distribution score by: a folder, or safetensors with
+    /// image_embeds [N, D] [default: the bundle's score]
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) ood: Option<PathBuf>,
+    /// Share of images of the labels that the out-of-distribution cut lets pass
+    #[arg(long, value_name = "SHARE", default_value_t = clipgate::fit::DEFAULT_ID_PASS_SHARE)]
+    pub(crate) id_pass: f64,
+    /// Share of the images that fits temperature and cut; the others certify
+    #[arg(long, value_name = "SHARE", default_value_t = clipgate::fit::DEFAULT_FIT_FRACTION)]
+    pub(crate) fit_fraction: f64,
+    /// Chooses the split; stored in the calibration
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Calibration file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) decode: DecodeArgs,
+}
+
+/// How `calibrate` fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MethodArg {
+    /// Learn-then-Test, fixed sequence: high probability
+    Ltt,
+    /// Selection with guaranteed risk: high probability
+    Sgr,
+    /// Conformal risk control: on average
+    Crc,
+    /// A share of images is accepted: no promise
+    AcceptRate,
+    /// Label sets, least ambiguous
+    Lac,
+    /// Label sets, adaptive
+    Aps,
+    /// Label sets, adaptive and regularised
+    Raps,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     /// Bundle directory [default: the embedded pocket model]
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// Calibration of your own for it, in place of the bundle's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
 }

@@ -50,21 +50,21 @@ impl DecodeArgs {
     }
 }
 
-/// Hands each image that decodes to `answer`; an image that fails is reported and the rest goes on.
+/// Hands each image that decodes to `answer`, with its place in the list; an image that fails is reported and the rest goes on.
 pub(crate) fn each_image(
     images: &[PathBuf],
     decode: &DecodeArgs,
     format: Format,
     progress: &ProgressBar,
-    mut answer: impl FnMut(&Path, &Frame<'_>) -> Result<Outcome>,
+    mut answer: impl FnMut(usize, &Path, &Frame<'_>) -> Result<Outcome>,
 ) -> Outcome {
     let limits = decode.limits();
     let mut outcome = Outcome::Answered;
-    for path in images {
+    for (place, path) in images.iter().enumerate() {
         let result = decode_file(path, &limits).and_then(|image| {
             image
                 .frame()
-                .and_then(|frame| answer(path, &frame))
+                .and_then(|frame| answer(place, path, &frame))
                 .map_err(|error| error.at(path.display()))
         });
         outcome = outcome.and(result.unwrap_or_else(|error| {
@@ -112,6 +112,16 @@ pub(crate) fn calibration(path: &Path) -> Result<Calibration> {
     let bytes =
         clipgate::file::read_file(path, clipgate::calibration::MAX_CALIBRATION_BYTES as u64)?;
     Calibration::from_json((*bytes).as_ref()).map_err(|error| error.at(path.display()))
+}
+
+/// Why a calibration is not taken for these labels.
+pub(crate) fn foreign_labels() -> Error {
+    Error::new(
+        ErrorKind::Policy,
+        "the calibration was fitted on other labels than these: calibrate on these, or say --transfer to take it as a \
+         guess. Labels in words are embedded anew each time, on another machine a little differently: `labels build` \
+         makes a bank that stays the same",
+    )
 }
 
 /// Labels from a file with one a line, or from the argument itself, separated by commas.

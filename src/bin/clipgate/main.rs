@@ -1,12 +1,14 @@
 //! The clipgate command: reads arguments, environment and files, and prints; every decision is the library's.
 
 mod args;
+mod calibrate;
 mod classify;
 mod doctor;
 mod embed;
 mod exit_code;
 mod inputs;
 mod inspect;
+mod labelled;
 mod labels;
 mod output;
 mod preprocess;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Preprocess(args) => preprocess::run(args, cli.format),
         Command::Embed(args) => embed::run(args, cli.format),
         Command::Labels(LabelsCommand::Build(args)) => labels::build(args, cli.format),
+        Command::Calibrate(args) => calibrate::run(args, cli.format),
         Command::Inspect(args) => inspect::run(args, cli.format),
         Command::Verify(args) => verify::run(args, cli.format),
         Command::Doctor => doctor::run(cli.format),

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
         &args.decode,
         format,
         &progress,
-        |path, frame| {
+        |_, path, frame| {
             let quality = preprocessor.run(frame, &mut pixel_values)?;
             values.extend_from_slice(&pixel_values);
             paths.push(path.display().to_string());
@@ -46,6 +46,7 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
         vec![paths.len(), 3, size, size],
         &values,
         ("paths", &paths),
+        None,
     )?;
     if !json {
         report::line(&format!(

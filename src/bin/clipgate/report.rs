@@ -19,6 +19,11 @@ pub(crate) fn error(error: &Error) {
     );
 }
 
+/// Says something that is no error, on stderr.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "clipgate: {}", printable(text));
+}
+
 /// Text of others (names, paths, licences) without what a terminal would obey: control characters but the
 /// line feed are written as escapes.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {

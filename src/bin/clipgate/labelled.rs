@@ -1,0 +1,136 @@
+//! Images with their labels, as embeddings: what `calibrate` and `evaluate` are given to judge.
+//!
+//! They come as image files (see [`list`]) or as embeddings made elsewhere (see [`tensors`]). Whatever cannot be
+//! used is named and counted; nothing is left out without a word.
+
+mod list;
+mod tensors;
+
+use std::path::Path;
+
+use clipgate::{Embedding, Gate, ImageEncoder, LabelBank, Result};
+
+use crate::args::{DecodeArgs, Format};
+use crate::exit_code::Outcome;
+use crate::{inputs, report};
+
+pub(crate) use list::ImageList;
+pub(crate) use tensors::GRAPH_SHA256;
+
+/// Images as embeddings, each with its label where the source tells.
+#[derive(Debug)]
+pub(crate) struct Embedded {
+    /// One an image, all of one dimension.
+    pub(crate) image_embeds: Vec<Embedding>,
+    /// The row of each image's label in the bank; empty where the source has no labels.
+    pub(crate) labels: Vec<usize>,
+    /// What each image is called in messages: its path, or its row.
+    pub(crate) names: Vec<String>,
+    /// Images that show nothing, so that the gate abstains before the model runs.
+    pub(crate) unusable: Vec<Unusable>,
+    /// Inputs that could not be read; each was named.
+    pub(crate) failed: usize,
+    /// SHA-256 of the graph that made the embeddings, where that is known.
+    pub(crate) graph_sha256: Option<String>,
+}
+
+/// An image that shows nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Unusable {
+    /// Its path.
+    pub(crate) name: String,
+    /// The row of its label in the bank, where the source tells.
+    pub(crate) label: Option<usize>,
+}
+
+impl Embedded {
+    /// Reads embeddings of labelled images: `image_embeds` [N, D] and `labels` [N], rows of `bank`.
+    pub(crate) fn labelled_tensors(path: &Path, bank: &LabelBank) -> Result<Self> {
+        tensors::read(path, bank.dimension(), Some(bank.labels().len()))
+            .map_err(|error| error.at(path.display()))
+    }
+
+    /// Reads embeddings of images of which no label is asked: `image_embeds` [N, `dimension`].
+    pub(crate) fn unlabelled_tensors(path: &Path, dimension: usize) -> Result<Self> {
+        tensors::read(path, dimension, None).map_err(|error| error.at(path.display()))
+    }
+
+    /// How the reading itself ended.
+    pub(crate) fn outcome(&self) -> Outcome {
+        if self.failed == 0 {
+            Outcome::Answered
+        } else {
+            Outcome::Failed
+        }
+    }
+
+    /// Images that were read, whether they show something or not.
+    pub(crate) fn len(&self) -> usize {
+        self.image_embeds.len() + self.unusable.len()
+    }
+}
+
+impl ImageList {
+    /// Embeds every image by every encoder, with a progress bar; one result an encoder, the same images in the same
+    /// order in each. Whether an image shows anything is asked of the first encoder's input.
+    pub(crate) fn encode(
+        &self,
+        encoders: &mut [&mut ImageEncoder],
+        decode: &DecodeArgs,
+        format: Format,
+        what: &'static str,
+    ) -> Vec<Embedded> {
+        let mut embedded: Vec<Embedded> = encoders
+            .iter()
+            .map(|encoder| Embedded {
+                image_embeds: Vec::with_capacity(self.paths().len()),
+                labels: Vec::new(),
+                names: Vec::new(),
+                unusable: Vec::new(),
+                failed: self.strays().len(),
+                graph_sha256: Some(encoder.executed().graph.to_string()),
+            })
+            .collect();
+        for (path, error) in self.strays() {
+            report::failed_input("image", &path.display().to_string(), error, format);
+        }
+        let progress = report::progress(self.paths().len(), what);
+        let mut answered = 0;
+        inputs::each_image(
+            self.paths(),
+            decode,
+            format,
+            &progress,
+            |place, path, frame| {
+                let name = path.display().to_string();
+                let label = self.label(place);
+                let mut image_embeds = Vec::with_capacity(encoders.len());
+                for encoder in encoders.iter_mut() {
+                    let quality = encoder.prepare(frame)?;
+                    if image_embeds.is_empty() && Gate::inspect(quality).is_some() {
+                        break;
+                    }
+                    image_embeds.push(encoder.run()?.clone());
+                }
+                answered += 1;
+                if image_embeds.is_empty() {
+                    for set in &mut embedded {
+                        let name = name.clone();
+                        set.unusable.push(Unusable { name, label });
+                    }
+                    return Ok(Outcome::Answered);
+                }
+                for (set, embedding) in embedded.iter_mut().zip(image_embeds) {
+                    set.image_embeds.push(embedding);
+                    set.labels.extend(label);
+                    set.names.push(name.clone());
+                }
+                Ok(Outcome::Answered)
+            },
+        );
+        for set in &mut embedded {
+            set.failed += self.paths().len() - answered;
+        }
+        embedded
+    }
+}
