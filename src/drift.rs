@@ -26,10 +26,9 @@
 //! Let `F` be the distribution function that the calibration's `n` scores were drawn from, independently, `F_n` their
 //! empirical one, and `α` the stated probability, of which one half `δ` pays for the band and the other for the bets.
 //!
-//! 1. *The band.* With probability `1 - δ`, `|F - F_n| <= ε` everywhere, `ε` being
-//!    [`dkw_epsilon`](crate::bounds::dkw_epsilon)`(n, δ)`: true for every `F`, with or without ties. `F_n` is fixed
-//!    once, before the stream. A test that took it for `F` itself would be sure to raise a false alarm in the end,
-//!    since an endless stream shows every difference between the two.
+//! 1. *The band.* With probability `1 - δ`, `|F - F_n| <= ε` everywhere, `ε` being [`dkw_epsilon`]`(n, δ)`: true for
+//!    every `F`, with or without ties. A test that took `F_n` for `F` itself would be sure to raise a false alarm in
+//!    the end, since an endless stream shows every difference between the two.
 //! 2. *One bet.* For a quantile `c` the event "the score is at most `c`" has, for every distribution in the band, at
 //!    most the probability `p = F_n(c) + ε`; "the score is above `c`" has at most `p = 1 - F_n(c) + ε`. A bet against
 //!    an alternative `q > p` multiplies its stake by `q / p` if the event happens, else by `(1 - q) / (1 - p)`. If the
@@ -38,18 +37,19 @@
 //! 3. *All bets.* A stake of 1 is divided among all quantiles, both sides and some alternatives, and among all frames
 //!    at which a bet may begin, with shares that are fixed beforehand and sum to 1; what has not begun is kept. The
 //!    total is a sum of nonnegative supermartingales, and so itself one, with expectation at most 1.
-//! 4. *The alarm* is raised when the total reaches `1 / δ`. By Ville's inequality (Ville 1939; Shafer and Vovk 2019,
-//!    "Game-Theoretic Foundations for Probability and Finance", section 2.5) this ever happens with probability at
-//!    most `δ`, over the whole endless stream and at every moment at which one may look.
+//! 4. *The alarm* is raised when the total reaches `1 / δ`. By Ville's inequality (Ville 1939, "Étude critique de la
+//!    notion de collectif") this ever happens with probability at most `δ`, over the whole endless stream and at every
+//!    moment at which one may look.
 //!
 //! Together: a stream whose compared frames are distributed as the calibration's raises an alarm with probability at
 //! most `2 δ = α`.
 //!
-//! That a betting martingale stays valid against a fixed reference if it is made fair for a whole DKW band around it
-//! is from Shaer, Bar, Prinster and Romano (2026, arXiv 2602.13848); bets on each quantile from one side follow tests
-//! of stochastic dominance (Arnold, Choe, Scarsini and Tsetlin 2026, arXiv 2604.21851), bets as such Waudby-Smith and
-//! Ramdas (2024, arXiv 2010.09686). Stakes at later starts are as in e-detectors (Shin, Ramdas and Rinaldo 2024, arXiv
-//! 2203.03532), but with shares that sum to 1, for an alarm's probability instead of the mean time between alarms.
+//! A martingale that compares a stream with a fixed reference, and stays valid because it accounts for the error of the
+//! reference's distribution, is proposed by Shaer, Bar, Prinster and Romano (2026, arXiv 2602.13848). Bets on each
+//! quantile from one side are as in tests of stochastic dominance (Arnold, Choe, Scarsini and Tsetlin 2026, arXiv
+//! 2604.21851), betting as such as in Waudby-Smith and Ramdas (2024, arXiv 2010.09686). Bets that begin at every frame
+//! are as in e-detectors (Shin, Ramdas and Rinaldo 2022, arXiv 2203.03532), but with shares that sum to 1, which bound
+//! an alarm's probability instead of the mean time between alarms.
 //!
 //! # What has to hold
 //!

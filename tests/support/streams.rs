@@ -91,7 +91,7 @@ impl Iterator for Edge {
 }
 
 /// A draw from the standard normal distribution (Box and Muller 1958).
-fn normal(random: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(random: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
     radius * (TAU * random.random::<f64>()).cos()
 }
