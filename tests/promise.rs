@@ -27,7 +27,14 @@ const MOST_VIOLATIONS: usize = 71;
 
 /// Where the oracle answers at least this share, the mean coverage has to be at least so much of the oracle's.
 const ORACLE_ANSWERS: f64 = 0.5;
-const WORTH: f64 = 0.6;
+const WORTH_SHARE: f64 = 0.6;
+
+/// From this target and so many images on.
+#[derive(Clone, Copy)]
+struct Worth {
+    target: f64,
+    images: usize,
+}
 
 /// What one calibration does to the whole population.
 #[derive(Clone, Copy, Debug, Default)]
@@ -124,7 +131,8 @@ impl Trials {
 
     fn over_all(&self, value: impl Fn(&Truth) -> f64) -> f64 {
         let sum: f64 = self.truths.iter().flatten().map(value).sum();
-        sum / self.truths.len() as f64
+        // An empty sum is -0.
+        (sum + 0.0) / self.truths.len() as f64
     }
 
     fn violations(&self) -> usize {
@@ -158,10 +166,11 @@ impl Trials {
         3.0 * ((square - mean * mean) / n).sqrt()
     }
 
-    fn check_high_probability(&self, worth_from: usize) {
+    fn check_high_probability(&self, worth: Worth) {
         assert!(self.violations() <= MOST_VIOLATIONS, "{self}");
-        if self.oracle >= ORACLE_ANSWERS && self.images >= worth_from {
-            assert!(self.coverage() >= WORTH * self.oracle, "{self}");
+        let asked = self.target >= worth.target && self.images >= worth.images;
+        if self.oracle >= ORACLE_ANSWERS && asked {
+            assert!(self.coverage() >= WORTH_SHARE * self.oracle, "{self}");
         }
     }
 
@@ -244,14 +253,14 @@ fn one_trial(
     }
 }
 
-/// Runs and prints the trials, and holds them to what the method promises; from `worth_from` images on, also to the
+/// Runs and prints the trials, and holds them to what the method promises; from `worth` on, also to the
 /// coverage that makes a promise worth having.
-fn hold(pool: &Pool, worth_from: usize, cases: &[(Method, f64, usize)]) {
+fn hold(pool: &Pool, worth: Worth, cases: &[(Method, f64, usize)]) {
     for &(method, target, images) in cases {
         let trials = Trials::run(pool, method, target, images);
         println!("{trials}");
         match method {
-            Method::Ltt | Method::Sgr => trials.check_high_probability(worth_from),
+            Method::Ltt | Method::Sgr => trials.check_high_probability(worth),
             Method::Crc => trials.check_expectation(),
             _ => trials.check_sets(),
         }
@@ -262,7 +271,10 @@ fn hold(pool: &Pool, worth_from: usize, cases: &[(Method, f64, usize)]) {
 fn promises_hold_on_a_population_that_is_known_exactly() {
     hold(
         &Pool::made_up(),
-        400,
+        Worth {
+            target: 0.05,
+            images: 400,
+        },
         &[
             (Method::Ltt, 0.05, 400),
             (Method::Sgr, 0.05, 400),
@@ -277,7 +289,7 @@ fn promises_hold_on_a_population_that_is_known_exactly() {
 #[test]
 #[ignore = "takes minutes, and needs ../shared/data"]
 fn promises_hold_on_pocket_and_on_clip_vit_b32() {
-    for (pool, worth_from) in [(Pool::clip_vit_b32(), 300), (Pool::pocket(), 600)] {
+    for (pool, images) in [(Pool::clip_vit_b32(), 300), (Pool::pocket(), 600)] {
         let Some(pool) = pool else {
             println!("skipped: ../shared/data is not here");
             continue;
@@ -293,7 +305,14 @@ fn promises_hold_on_pocket_and_on_clip_vit_b32() {
         for method in [Method::Lac, Method::Aps, Method::Raps] {
             cases.extend([0.05, 0.1].map(|target| (method, target, 300)));
         }
-        hold(&pool, worth_from, &cases);
+        hold(
+            &pool,
+            Worth {
+                target: 0.1,
+                images,
+            },
+            &cases,
+        );
     }
 }
 
