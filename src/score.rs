@@ -176,6 +176,33 @@ impl Scorer {
         scores.pair(bank);
         Ok(())
     }
+
+    /// The same image's probabilities at this scorer's temperature, from the cosines that `scores` holds: exactly
+    /// what [`score`](Self::score) would give.
+    ///
+    /// ```
+    /// use clipgate::{Embedding, Label, LabelBank, Scorer, Scores};
+    ///
+    /// let labels = vec![Label::new("cat")?, Label::new("dog")?];
+    /// let bank = LabelBank::new(labels, vec![1.0, 0.0, 0.0, 1.0], 2)?;
+    /// let image = Embedding::new(&[0.8, 0.6])?;
+    /// let (mut scores, mut again) = (Scores::default(), Scores::default());
+    /// Scorer::new(10.0, 1.0)?.score(&image, &bank, &mut scores)?;
+    /// let other = Scorer::new(10.0, 2.0)?;
+    /// other.score(&image, &bank, &mut again)?;
+    /// other.rescore(&mut scores);
+    /// assert_eq!(scores, again);
+    /// # Ok::<(), clipgate::Error>(())
+    /// ```
+    pub fn rescore(&self, scores: &mut Scores) {
+        let scale = self.logit_scale / self.temperature;
+        softmax(
+            &scores.similarities,
+            &scores.negative_similarities,
+            scale,
+            &mut scores.probabilities,
+        );
+    }
 }
 
 impl Scores {

@@ -46,6 +46,8 @@ pub struct Answers {
     confidences: Vec<f32>,
     /// How many answers from this place on are wrong; one longer than `confidences`.
     wrong_from: Vec<usize>,
+    /// The sum of `1 - confidence` of the answers from this place on; as long.
+    doubt_from: Vec<f64>,
 }
 
 /// A threshold that is certified, and what was counted there on the certifying images.
@@ -82,12 +84,15 @@ impl Answers {
         let mut order: Vec<usize> = (0..confidences.len()).collect();
         order.sort_unstable_by(|&a, &b| confidences[a].total_cmp(&confidences[b]));
         let mut wrong_from = vec![0; order.len() + 1];
+        let mut doubt_from = vec![0.0; order.len() + 1];
         for (place, &row) in order.iter().enumerate().rev() {
             wrong_from[place] = wrong_from[place + 1] + usize::from(!correct[row]);
+            doubt_from[place] = doubt_from[place + 1] + 1.0 - f64::from(confidences[row]);
         }
         Ok(Self {
             confidences: order.iter().map(|&row| confidences[row]).collect(),
             wrong_from,
+            doubt_from,
         })
     }
 
@@ -103,14 +108,22 @@ impl Answers {
 
     /// What accepting at `threshold` and above accepts.
     pub fn at(&self, threshold: f32) -> Certified {
-        let place = self
-            .confidences
-            .partition_point(|confidence| *confidence < threshold);
+        let place = self.place(threshold);
         Certified {
             threshold,
             accepted: self.len() - place,
             wrong: self.wrong_from[place],
         }
+    }
+
+    /// How many of the answers at `threshold` and above the confidences themselves expect to be wrong.
+    fn expected_wrong(&self, threshold: f32) -> f64 {
+        self.doubt_from[self.place(threshold)]
+    }
+
+    fn place(&self, threshold: f32) -> usize {
+        self.confidences
+            .partition_point(|confidence| *confidence < threshold)
     }
 
     /// The distinct confidences, upwards: the thresholds that differ in what they accept.

@@ -14,5 +14,6 @@ mod families;
 mod hostile;
 mod oracle;
 mod outputs;
+mod promise;
 mod session;
 mod support;

@@ -92,11 +92,17 @@ impl Certifying {
         all_images: usize,
         options: &FitOptions,
     ) -> Result<Certificate> {
+        if self.passing.is_empty() {
+            return Err(Error::policy(format!(
+                "of the {} images left to certify the threshold none passes the out-of-distribution cut: bring more images",
+                self.images
+            )));
+        }
         if !self.passing.iter().any(Passing::is_right) {
             return Err(Error::policy(format!(
                 "every answer on the {} images that were to certify the threshold is wrong: are the labels right, and \
                  does this model know them?",
-                self.images
+                self.passing.len()
             )));
         }
         let answers = self.answers()?;
