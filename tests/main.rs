@@ -11,6 +11,7 @@ mod architecture;
 mod cli;
 mod families;
 mod hostile;
+mod negatives;
 mod oracle;
 mod outputs;
 mod session;

@@ -157,7 +157,7 @@ def main() -> None:
         "image": {"recipe": image.recipe.words(), "cosines": image.candidates},
         "text": {"recipe": text.recipe.words(), "cosines": text.candidates},
     }
-    report["mined_negatives"] = {"chosen": choice.mined, "development_auroc": choice.areas}
+    report["mined_negatives"] = {"chosen": choice.mined, "development_auroc": choice.record()}
     report["npu"] = check_npu(arguments.output / "image_encoder.onnx", images, splits)
     write_bytes(arguments.output / "report.json", to_json(report))
     card.write(arguments.output, report)

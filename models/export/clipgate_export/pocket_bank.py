@@ -47,6 +47,10 @@ class Choice:
     mined: int
     areas: dict[int, dict[str, float]]
 
+    def record(self) -> dict[str, dict[str, float]]:
+        """The areas as JSON's keys allow."""
+        return {str(count): found for count, found in self.areas.items()}
+
 
 def choose(data: Path, splits: Splits, development: Development, logit_scale: float) -> Choice:
     """The number of mined negatives whose best score tells the development images best; the smallest of equals."""
