@@ -12,6 +12,7 @@ mod cli;
 mod drift;
 mod families;
 mod hostile;
+mod negatives;
 mod oracle;
 mod outputs;
 mod promise;

@@ -14,7 +14,7 @@ from .spec import Preprocessing
 # Below this many images in a half, a threshold would be chance.
 FEWEST_IN_A_HALF = 50
 FEWEST_LABELS = 3
-# The stand-ins for other images have one label less, which scores that sum over the labels mistake for strangeness.
+# Stand-ins for other images have one label less: scores that sum over the labels would take that for strangeness.
 CANDIDATES = ("msp", "mcm", "max_cosine")
 CONDITIONS = (
     "No promise: the thresholds were chosen and measured on the same images of the user's folder. Images outside the "

@@ -22,7 +22,7 @@ SEED = 20261123
 RANDOM_CASES = 240
 SCALES = (1.0, 14.3, 76.9, 100.0, 120.0)
 LOGIT_GAP_SHARE = 0.2
-GROUPS, GROUP_SIZE = 100, 100
+GROUPS, GROUP_SIZE = 100, 1000
 EOE_BETA = 0.25
 NEAREST = 5
 
@@ -114,7 +114,7 @@ def case(labels: np.ndarray, negatives: np.ndarray, scale: float) -> dict:
 
 
 def cases() -> list[dict]:
-    """Random ones of all sizes, then the edges: one text, ties, opposites, groups of several hundred negatives."""
+    """Random ones of all sizes, then the edges: one text, ties, opposites, groups of a thousand negatives."""
     draw = np.random.default_rng(SEED)
 
     def cosines(count: int) -> np.ndarray:
@@ -136,7 +136,7 @@ def cases() -> list[dict]:
         case(np.array([-0.99, -0.98]), np.array([0.99]), 120.0),
         case(np.array([0.99, -0.99]), np.array([-0.99, -0.98]), 120.0),
     ]
-    return found + [case(cosines(7), cosines(count), 76.9) for count in (199, 200, 201, 350, 437)]
+    return found + [case(cosines(7), cosines(count), 76.9) for count in (1999, 2000, 2047)]
 
 
 def main() -> None:
