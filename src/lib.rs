@@ -44,6 +44,7 @@ mod digest;
 mod embedding;
 mod encoder;
 mod error;
+pub mod evaluate;
 pub mod file;
 mod frame;
 mod gate;

@@ -4,14 +4,17 @@ mod args;
 mod classify;
 mod doctor;
 mod embed;
+mod evaluate;
 mod exit_code;
 mod inputs;
 mod inspect;
 mod labelled;
 mod labels;
+mod numbers;
 mod output;
 mod preprocess;
 mod report;
+mod report_html;
 mod runtime_search;
 mod verify;
 

@@ -1,0 +1,2 @@
+//! `clipgate evaluate`.
+pub(crate) mod rows;

@@ -1,0 +1,145 @@
+//! The figures as rows, which the terminal and the page show alike: what it is, each model's value, the difference.
+
+use clipgate::evaluate::{Difference, Estimate, Evaluation, Metric, OodFigures, Paired};
+
+use crate::numbers;
+
+/// A figure of one model or two.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) unit: Unit,
+    pub(crate) subject: Option<Estimate>,
+    pub(crate) reference: Option<Estimate>,
+    pub(crate) difference: Option<Difference>,
+}
+
+/// How a figure is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// As a percentage.
+    Share,
+    /// As it is.
+    Number,
+}
+
+impl Unit {
+    fn of(metric: Metric) -> Self {
+        if metric.is_share() {
+            Self::Share
+        } else {
+            Self::Number
+        }
+    }
+
+    pub(crate) fn value(self, estimate: &Estimate) -> String {
+        match self {
+            Self::Share => numbers::percent(estimate.value),
+            Self::Number => numbers::plain(estimate.value),
+        }
+    }
+
+    pub(crate) fn interval(self, estimate: &Estimate) -> String {
+        match self {
+            Self::Share => numbers::percent_interval(estimate),
+            Self::Number => format!(
+                "{}–{}",
+                numbers::plain(estimate.low),
+                numbers::plain(estimate.high)
+            ),
+        }
+    }
+
+    pub(crate) fn signed(self, value: f64) -> String {
+        numbers::signed(value, self == Self::Share)
+    }
+}
+
+/// The figures without a gate.
+pub(crate) fn model(
+    subject: &Evaluation,
+    reference: Option<&Evaluation>,
+    paired: Option<&Paired>,
+) -> Vec<Row> {
+    subject
+        .id
+        .metrics
+        .iter()
+        .map(|(metric, estimate)| Row {
+            name: metric.to_string(),
+            unit: Unit::of(*metric),
+            subject: Some(*estimate),
+            reference: reference.and_then(|other| other.id.metrics.get(metric).copied()),
+            difference: paired.and_then(|paired| paired.id.get(metric).copied()),
+        })
+        .collect()
+}
+
+/// What the gate does.
+pub(crate) fn gate(
+    subject: &Evaluation,
+    reference: Option<&Evaluation>,
+    paired: Option<&Paired>,
+) -> Vec<Row> {
+    let Some(own) = &subject.gate else {
+        return Vec::new();
+    };
+    let other = reference.and_then(|reference| reference.gate.as_ref());
+    let row = |name: &str, own, other, difference| Row {
+        name: name.to_owned(),
+        unit: Unit::Share,
+        subject: own,
+        reference: other,
+        difference,
+    };
+    let mut rows = vec![
+        row(
+            "Answered",
+            Some(own.coverage),
+            other.map(|gate| gate.coverage),
+            paired.and_then(|paired| paired.coverage),
+        ),
+        row(
+            "Wrong among answered",
+            own.selective_risk,
+            other.and_then(|gate| gate.selective_risk),
+            paired.and_then(|paired| paired.selective_risk),
+        ),
+    ];
+    if own.accepted_ood.is_some() {
+        let accepted = other.and_then(|gate| gate.accepted_ood);
+        rows.push(row(
+            "Other images answered",
+            own.accepted_ood,
+            accepted,
+            None,
+        ));
+    }
+    rows
+}
+
+/// How well each gate's score tells the sets apart.
+pub(crate) fn separation(
+    subject: &Evaluation,
+    reference: Option<&Evaluation>,
+    paired: Option<&Paired>,
+) -> Vec<Row> {
+    let auroc = |figures: &OodFigures| figures.gate_score().map(|score| score.auroc);
+    subject
+        .ood
+        .iter()
+        .filter(|figures| figures.gate.is_some())
+        .map(|figures| Row {
+            name: format!("AUROC, {}", figures.name),
+            unit: Unit::Share,
+            subject: auroc(figures),
+            reference: reference.and_then(|other| {
+                let same = other.ood.iter().find(|set| set.name == figures.name);
+                same.and_then(auroc)
+            }),
+            difference: paired.and_then(|paired| {
+                let same = paired.ood.iter().find(|set| set.name == figures.name);
+                same.map(|set| set.auroc)
+            }),
+        })
+        .collect()
+}
