@@ -54,7 +54,7 @@ pub fn binomial_upper(events: usize, trials: usize, delta: f64) -> Result<f64> {
     if events == trials {
         return Ok(1.0);
     }
-    let (_, upper) = bisect(|p| lower_tail(events, trials, p) > delta);
+    let (_, upper) = bisect(0.0, 1.0, |p| lower_tail(events, trials, p) > delta);
     Ok(upper)
 }
 
@@ -77,7 +77,7 @@ pub fn binomial_lower(events: usize, trials: usize, delta: f64) -> Result<f64> {
     if events == 0 {
         return Ok(0.0);
     }
-    let (lower, _) = bisect(|p| upper_tail(events, trials, p) <= delta);
+    let (lower, _) = bisect(0.0, 1.0, |p| upper_tail(events, trials, p) <= delta);
     Ok(lower)
 }
 
@@ -212,9 +212,8 @@ fn check_probability(p: f64) -> Result<()> {
     Err(Error::caller(format!("the probability is {p}, not 0 to 1")))
 }
 
-/// The two neighbouring floats within 0 to 1 between which `low` stops to hold.
-fn bisect(low: impl Fn(f64) -> bool) -> (f64, f64) {
-    let (mut below, mut above) = (0.0, 1.0);
+/// The two neighbouring floats between `below` and `above` between which `low` stops to hold.
+pub(crate) fn bisect(mut below: f64, mut above: f64, low: impl Fn(f64) -> bool) -> (f64, f64) {
     loop {
         let middle = below + (above - below) / 2.0;
         if middle <= below || middle >= above {

@@ -49,6 +49,7 @@ pub mod file;
 mod frame;
 mod gate;
 mod label;
+pub mod metrics;
 mod ood;
 mod preprocess;
 mod runtime;
