@@ -92,7 +92,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use frame::{Frame, MAX_EDGE, PixelFormat};
 pub use gate::{CalibrationFit, ExecutedGraph, Gate, MIN_LUMA_DEVIATION};
 pub use label::{Label, MAX_LABELS, MAX_NAME_BYTES};
-pub use ood::{OodScore, OodScores};
+pub use ood::{NEG_LABEL_GROUPS, OodScore, OodScores};
 pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Preprocessor, Resize};
 pub use runtime::Runtime;
 pub use score::{MAX_LOGIT_BIAS, MAX_LOGIT_SCALE, Scorer, Scores};

@@ -10,6 +10,9 @@ pub const MAX_LOGIT_SCALE: f32 = 1000.0;
 /// The largest logit bias that is believed, either way: SigLIP's begins at -10 and ends near -17.
 pub const MAX_LOGIT_BIAS: f32 = 1000.0;
 
+/// Labels and negatives that are paired with each other: "k_pos" and "k_neg" of NegRefine's authors' code.
+const PAIRED: usize = 5;
+
 /// Turns an image embedding into cosines and probabilities over a bank's labels.
 ///
 /// With cosines `c`, logits are `z = logit_scale * c / temperature` and probabilities are the softmax of
@@ -29,6 +32,16 @@ pub struct Scores {
     similarities: Vec<f32>,
     negative_similarities: Vec<f32>,
     probabilities: Vec<f32>,
+    pairs: Vec<Pair>,
+}
+
+/// A label and a negative, both near the image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pair {
+    /// Cosine of the image with the direction half-way between the two texts.
+    pub(crate) both: f32,
+    /// Cosine of the image with the negative.
+    pub(crate) negative: f32,
 }
 
 impl Scorer {
@@ -117,6 +130,7 @@ impl Scorer {
             scale,
             &mut scores.probabilities,
         );
+        scores.pair(bank);
         Ok(())
     }
 }
@@ -169,6 +183,50 @@ impl Scores {
         rows.truncate(n);
         rows.sort_unstable_by(by_similarity);
     }
+
+    /// Near labels with near negatives; none without negatives.
+    pub(crate) fn pairs(&self) -> &[Pair] {
+        &self.pairs
+    }
+
+    /// A unit vector half-way between unit vectors a and b is `(a + b) / |a + b|`, and `|a + b|² = 2 + 2 a·b`.
+    fn pair(&mut self, bank: &LabelBank) {
+        self.pairs.clear();
+        let (texts, negatives) = (bank.text_embeds(), bank.negative_embeds());
+        for label in nearest(&self.similarities).into_iter().flatten() {
+            for negative in nearest(&self.negative_similarities).into_iter().flatten() {
+                let (Some(a), Some(b)) = (
+                    texts.row(label).to_slice(),
+                    negatives.row(negative).to_slice(),
+                ) else {
+                    continue;
+                };
+                let sum = self.similarities[label] + self.negative_similarities[negative];
+                let length = (2.0 + 2.0 * dot(a, b)).max(f32::EPSILON).sqrt();
+                self.pairs.push(Pair {
+                    both: (sum / length).clamp(-1.0, 1.0),
+                    negative: self.negative_similarities[negative],
+                });
+            }
+        }
+    }
+}
+
+/// Rows of the largest cosines, best first.
+fn nearest(cosines: &[f32]) -> [Option<usize>; PAIRED] {
+    let mut rows = [None; PAIRED];
+    let cosine_of = |row: Option<usize>| row.map_or(f32::NEG_INFINITY, |row| cosines[row]);
+    for (row, &cosine) in cosines.iter().enumerate() {
+        if cosine > cosine_of(rows[PAIRED - 1]) {
+            rows[PAIRED - 1] = Some(row);
+            for place in (1..PAIRED).rev() {
+                if cosine_of(rows[place]) > cosine_of(rows[place - 1]) {
+                    rows.swap(place, place - 1);
+                }
+            }
+        }
+    }
+    rows
 }
 
 /// Softmax of `scale * cosine` over labels and negatives; only the labels' part is written.
@@ -185,17 +243,6 @@ fn softmax(labels: &[f32], negatives: &[f32], scale: f32, probabilities: &mut Ve
     for probability in probabilities {
         *probability = (f64::from(*probability) / sum) as f32;
     }
-}
-
-/// The largest softmax value that a label gets, without the others: the core of MSP and MCM.
-pub(crate) fn largest_softmax(labels: &[f32], negatives: &[f32], scale: f32) -> f32 {
-    let best = labels.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = labels
-        .iter()
-        .chain(negatives)
-        .map(|cosine| f64::from((scale * (cosine - best)).exp()))
-        .sum();
-    sum.recip() as f32
 }
 
 fn largest(labels: &[f32], negatives: &[f32]) -> f32 {
@@ -228,7 +275,6 @@ mod tests {
         let expected = 1.0 / (1.0 + (5.0f32 * (0.6 - 0.8)).exp());
         assert!((scores.probabilities()[0] - expected).abs() < 1e-6);
         assert!((scores.probabilities().iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        assert!((largest_softmax(scores.similarities(), &[], 5.0) - expected).abs() < 1e-6);
     }
 
     #[test]
@@ -236,7 +282,6 @@ mod tests {
         let mut probabilities = Vec::new();
         softmax(&[1.0, -1.0], &[], 1000.0, &mut probabilities);
         assert_eq!(probabilities, [1.0, 0.0]);
-        assert_eq!(largest_softmax(&[-1.0, -1.0], &[1.0], 1000.0), 0.0);
     }
 
     #[test]
