@@ -174,10 +174,7 @@ impl Classifier {
 
     /// What is promised of accepted answers.
     pub fn promise(&self) -> PromiseKind {
-        match self.gate.fit() {
-            CalibrationFit::Fitted => self.gate.calibration().promise().kind,
-            CalibrationFit::Transferred => PromiseKind::None,
-        }
+        self.gate.promise()
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Abstention {
 
 /// The rule that a frame failed, in the order in which the gate asks.
 #[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The frame shows nothing: a covered lens, a flash, a dead sensor. The model was not asked.

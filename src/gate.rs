@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use crate::bank::LabelBank;
-use crate::calibration::{Binding, Calibration};
+use crate::calibration::{Binding, Calibration, OodRule, PromiseKind};
 use crate::decision::{Abstention, Decision, Prediction, Reason};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::ood::OodScores;
+use crate::ood::{OodScore, OodScores};
 use crate::preprocess::FrameQuality;
 use crate::score::Scores;
 
@@ -100,12 +100,28 @@ impl Gate {
     }
 
     fn is_in_distribution(&self, scores: &Scores, ood: &OodScores) -> bool {
-        let rule = self.calibration.ood();
+        let rule = self.ood_rule(scores.is_relative());
+        ood.value(rule.score)
+            .is_some_and(|value| value >= rule.threshold)
+    }
+
+    /// The out-of-distribution cut that is asked: the calibrated one, or a plain cosine where that says nothing, for
+    /// another bank or where one label leaves nothing to compare (`relative` as [`Scores::is_relative`]).
+    pub fn ood_rule(&self, relative: bool) -> OodRule {
         match self.fit {
-            CalibrationFit::Fitted if scores.is_relative() => ood
-                .value(rule.score)
-                .is_some_and(|value| value >= rule.threshold),
-            _ => ood.max_cosine >= self.calibration.absolute().similarity_threshold,
+            CalibrationFit::Fitted if relative => self.calibration.ood(),
+            _ => OodRule {
+                score: OodScore::MaxCosine,
+                threshold: self.calibration.absolute().similarity_threshold,
+            },
+        }
+    }
+
+    /// What is promised of accepted answers: nothing where the calibration was fitted on another bank.
+    pub fn promise(&self) -> PromiseKind {
+        match self.fit {
+            CalibrationFit::Fitted => self.calibration.promise().kind,
+            CalibrationFit::Transferred => PromiseKind::None,
         }
     }
 }

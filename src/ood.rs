@@ -42,17 +42,6 @@ pub enum OodScore {
     NegRefine,
 }
 
-impl OodScore {
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Msp => "msp",
-            Self::Mcm => "mcm",
-            Self::MaxCosine => "max_cosine",
-        }
-    }
-}
-
 /// The scores of one image.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -93,6 +93,20 @@ pub struct ScoreFigures {
 }
 
 impl Metric {
+    /// Every metric, the most telling first.
+    pub const ALL: [Self; 10] = [
+        Self::Accuracy,
+        Self::Ece,
+        Self::EceEqualMass,
+        Self::EceDebiased,
+        Self::SmoothEce,
+        Self::Nll,
+        Self::Brier,
+        Self::Aurc,
+        Self::EAurc,
+        Self::Augrc,
+    ];
+
     /// The name in JSON output.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,9 +4,12 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::figures::Estimate;
+use super::judge::{JudgedSet, Judgement};
 use crate::calibration::PromiseKind;
 use crate::decision::Reason;
-use crate::gate::CalibrationFit;
+use crate::error::{Error, Result};
+use crate::gate::{CalibrationFit, Gate};
+use crate::metrics::wilson;
 use crate::ood::OodScore;
 
 /// Figures of a gate.
@@ -54,11 +57,108 @@ pub struct Outcomes {
     pub abstained: Vec<(Reason, usize)>,
 }
 
+impl GateFigures {
+    /// What `gate` did with the images that were judged with it.
+    pub(super) fn of(
+        id: &JudgedSet,
+        ood: &[JudgedSet],
+        gate: &Gate,
+        confidence: f64,
+    ) -> Result<Self> {
+        let own = Outcomes::of(id);
+        let others: Vec<Outcomes> = ood.iter().map(Outcomes::of).collect();
+        let sum = |count: fn(&Outcomes) -> usize| others.iter().map(count).sum::<usize>();
+        let share = |hits, n| -> Result<Option<Estimate>> {
+            if n == 0 {
+                return Ok(None);
+            }
+            let interval = wilson(hits, n, confidence)?;
+            Ok(Some(Estimate {
+                value: hits as f64 / n as f64,
+                low: interval.low,
+                high: interval.high,
+            }))
+        };
+        let (accepted, wrong) = (own.accepted(), own.accepted_wrong);
+        let accepted_others = sum(Outcomes::accepted);
+        let coverage = share(accepted, own.n)?
+            .ok_or_else(|| Error::caller(format!("{}: no image", own.name)))?;
+        let rule = gate.ood_rule(id.is_relative());
+        let calibration = gate.calibration();
+        Ok(Self {
+            coverage,
+            selective_risk: share(wrong, accepted)?,
+            accepted_ood: share(accepted_others, sum(|set| set.n))?,
+            risk_with_ood: share(wrong + accepted_others, accepted + accepted_others)?,
+            id: own,
+            ood: others,
+            score: rule.score,
+            score_threshold: rule.threshold,
+            confidence_threshold: calibration.confidence().threshold,
+            temperature: calibration.temperature(),
+            calibration: gate.fit(),
+            promise: gate.promise(),
+        })
+    }
+}
+
 impl Outcomes {
+    fn of(set: &JudgedSet) -> Self {
+        let mut outcomes = Self {
+            name: set.name.clone(),
+            n: set.judgements.len() + set.unusable,
+            ..Self::default()
+        };
+        if set.unusable > 0 {
+            let unusable = (Reason::UnusableFrame, set.unusable);
+            outcomes.abstained.push(unusable);
+        }
+        for judgement in &set.judgements {
+            match judgement.reason() {
+                None if judgement.is_right() => outcomes.accepted_right += 1,
+                None => outcomes.accepted_wrong += 1,
+                Some(reason) => outcomes.abstain(reason),
+            }
+        }
+        outcomes.abstained.sort_unstable();
+        outcomes
+    }
+
+    fn abstain(&mut self, reason: Reason) {
+        match self
+            .abstained
+            .iter_mut()
+            .find(|(other, _)| *other == reason)
+        {
+            Some((_, count)) => *count += 1,
+            None => self.abstained.push((reason, 1)),
+        }
+    }
+
     /// Images that were answered.
     pub fn accepted(&self) -> usize {
         self.accepted_right + self.accepted_wrong
     }
+}
+
+/// The share of images that the gate answers.
+pub(super) fn answered_share(images: &mut dyn Iterator<Item = &Judgement>) -> f64 {
+    let (mut all, mut answered) = (0usize, 0usize);
+    for image in images {
+        all += 1;
+        answered += usize::from(image.is_answered());
+    }
+    answered as f64 / all as f64
+}
+
+/// The share of answers that is wrong; NaN if there is none.
+pub(super) fn wrong_share(images: &mut dyn Iterator<Item = &Judgement>) -> f64 {
+    let (mut answered, mut wrong) = (0usize, 0usize);
+    for image in images.filter(|image| image.is_answered()) {
+        answered += 1;
+        wrong += usize::from(!image.is_right());
+    }
+    wrong as f64 / answered as f64
 }
 
 fn by_reason<S: Serializer>(

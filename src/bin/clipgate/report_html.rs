@@ -198,8 +198,8 @@ fn comparison(page: &Page<'_>) -> Markup {
                     "Both models saw the same images. Small numbers are 95 % intervals; differences are the first \
                      model's figure less the second's, in percentage points where the figure is a share."
                 } @else { "Small numbers are 95 % intervals." }
-                @if let Some(agreement) = page.paired.and_then(|paired| paired.agreement) {
-                    " They say the same of " (percent(agreement.value)) " of all images."
+                @if let Some(paired) = page.paired {
+                    " They say the same of " (percent(paired.agreement.value)) " of all images."
                 }
             }
             (tables::figures(&names, &groups))

@@ -1,7 +1,8 @@
 //! The page's pictures: reliability, risk against coverage, score histograms, outcomes.
 
 use clipgate::Reason;
-use clipgate::evaluate::{CurvePoint, GateFigures, Histogram, Outcomes, ReliabilityBin};
+use clipgate::evaluate::{GateFigures, Histogram, Outcomes};
+use clipgate::metrics::{ReliabilityBin, RiskCoveragePoint};
 use maud::{Markup, html};
 
 use super::chart::{Axis, Chart, point, round_up};
@@ -16,7 +17,7 @@ const FLAT: f64 = 180.0;
 /// One model's curve and where its gate stands on it.
 pub(super) struct Curve<'a> {
     pub(super) name: &'a str,
-    pub(super) points: &'a [CurvePoint],
+    pub(super) points: &'a [RiskCoveragePoint],
     pub(super) gate: Option<&'a GateFigures>,
 }
 
@@ -33,13 +34,13 @@ pub(super) fn reliability(id: &str, name: &str, ece: &str, bins: &[ReliabilityBi
         y: share_axis("share right", 1.0),
         height: SQUARE,
     };
-    let most = bins.iter().map(|bin| bin.n).max().unwrap_or(0).max(1) as f64;
-    let filled = || bins.iter().filter(|bin| bin.n > 0);
+    let most = bins.iter().map(|bin| bin.count).max().unwrap_or(0).max(1) as f64;
+    let filled = || bins.iter().filter(|bin| bin.count > 0);
     let marks = html! {
         path.diagonal d=(chart.path([(0.0, 0.0), (1.0, 1.0)])) {}
         @for bin in filled() {
             @let (left, right) = (chart.x(bin.low) + 1.0, chart.x(bin.high) - 1.0);
-            @let tall = bin.n as f64 / most * 40.0;
+            @let tall = bin.count as f64 / most * 40.0;
             rect.count x=(point(left)) width=(point(right - left)) y=(point(chart.y(0.0) - tall)) height=(point(tall)) {}
         }
         @for bin in filled() {
@@ -54,7 +55,7 @@ pub(super) fn reliability(id: &str, name: &str, ece: &str, bins: &[ReliabilityBi
     let rows = filled().map(|bin| {
         vec![
             format!("{} to {}", about(bin.low), about(bin.high)),
-            count(bin.n),
+            count(bin.count),
             percent(bin.confidence),
             percent(bin.accuracy),
         ]
@@ -361,7 +362,7 @@ fn short(value: f64) -> String {
 }
 
 /// The risk of the last point that answers no more than `coverage`, or of the first.
-fn at(points: &[CurvePoint], coverage: f64) -> Option<f64> {
+fn at(points: &[RiskCoveragePoint], coverage: f64) -> Option<f64> {
     let within = points
         .iter()
         .take_while(|point| point.coverage <= coverage + 1e-9)

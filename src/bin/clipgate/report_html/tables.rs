@@ -45,11 +45,12 @@ fn difference(row: &Row) -> Markup {
     let Some(Difference {
         estimate,
         p_value: p,
+        ..
     }) = &row.difference
     else {
         return html! { td { (NONE) } td.p { (NONE) } };
     };
-    let p = p.map_or(NONE.to_owned(), p_value);
+    let p = p_value(*p);
     html! {
         td {
             (row.unit.signed(estimate.value))

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use clipgate::calibration::PromiseKind;
 use clipgate::evaluate::{
-    CurvePoint, Difference, Estimate, Histogram, IdFigures, Metric, OodFigures, Outcomes,
-    PairedOod, ReliabilityBin, ScoreFigures,
+    Difference, Estimate, Histogram, IdFigures, Metric, OodFigures, Outcomes, PairedOod,
+    ScoreFigures, Test,
 };
+use clipgate::metrics::{ReliabilityBin, RiskCoveragePoint};
 use clipgate::{CalibrationFit, OodScore};
 
 use super::*;
@@ -88,14 +89,17 @@ fn plots(shift: f64) -> Plots {
         ReliabilityBin {
             low: f64::from(bin) / 15.0,
             high: f64::from(bin + 1) / 15.0,
-            n: 30 + 9 * (bin as usize).pow(2),
+            count: 30 + 9 * (bin as usize).pow(2),
             confidence: middle,
             accuracy: (middle + shift + 0.06 * (middle * 9.0).sin()).clamp(0.0, 1.0),
         }
     });
     let risk_coverage = (1..=100).map(|percent| {
         let coverage = f64::from(percent) / 100.0;
-        CurvePoint {
+        RiskCoveragePoint {
+            threshold: 0.5,
+            accepted: percent as usize,
+            errors: 0,
             coverage,
             risk: 0.02 + shift + 0.28 * coverage.powi(3),
         }
@@ -153,7 +157,8 @@ fn page_of(gate: bool, compared: bool) -> String {
             low: value - 0.01,
             high: value + 0.01,
         },
-        p_value: Some(0.42),
+        p_value: 0.42,
+        test: Test::Bootstrap,
     };
     let paired = Paired {
         n: 1620,
@@ -169,7 +174,8 @@ fn page_of(gate: bool, compared: bool) -> String {
         }],
         coverage: Some(difference(0.001)),
         selective_risk: Some(difference(-0.003)),
-        agreement: Some(near(0.96)),
+        accepted_ood: None,
+        agreement: near(0.96),
     };
     render(&Page {
         subject: Subject {
