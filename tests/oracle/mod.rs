@@ -1,6 +1,7 @@
 //! Answers of the reference implementations, and ours beside them.
 
 mod families;
+mod metrics;
 mod pocket;
 mod preprocess;
 mod tokenizer;
