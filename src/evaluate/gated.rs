@@ -139,6 +139,12 @@ impl Outcomes {
     pub fn accepted(&self) -> usize {
         self.accepted_right + self.accepted_wrong
     }
+
+    /// Images that were abstained on for one reason.
+    pub fn abstained_for(&self, reason: Reason) -> usize {
+        let found = self.abstained.iter().find(|(other, _)| *other == reason);
+        found.map_or(0, |(_, count)| *count)
+    }
 }
 
 /// The share of images that the gate answers.

@@ -16,6 +16,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::evaluate::rows;
 use crate::numbers::{about, count, figure, percent, percent_interval};
 
+pub(crate) use plots::words;
 pub(crate) use thumbnail::data_uri;
 
 const STYLE: &str = include_str!("report_html/style.css");
@@ -182,14 +183,7 @@ fn comparison(page: &Page<'_>) -> Markup {
             .as_ref()
             .map(|reference| reference.name.as_str()),
     );
-    let groups = [
-        ("With the gate", rows::gate(own, other, page.paired)),
-        ("Without it", rows::model(own, other, page.paired)),
-        (
-            "Telling other images apart",
-            rows::separation(own, other, page.paired),
-        ),
-    ];
+    let groups = rows::groups(own, other, page.paired);
     html! {
         section {
             h2 { @if other.is_some() { "Side by side" } @else { "Figures" } }

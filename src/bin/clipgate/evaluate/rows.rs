@@ -1,6 +1,7 @@
 //! The figures as rows, which the terminal and the page show alike: what it is, each model's value, the difference.
 
-use clipgate::evaluate::{Difference, Estimate, Evaluation, Metric, OodFigures, Paired};
+use clipgate::Reason;
+use clipgate::evaluate::{Difference, Estimate, Evaluation, Metric, OodFigures, Outcomes, Paired};
 
 use crate::numbers;
 
@@ -54,8 +55,33 @@ impl Unit {
     }
 }
 
+/// All figures in groups with a heading each.
+pub(crate) fn groups(
+    subject: &Evaluation,
+    reference: Option<&Evaluation>,
+    paired: Option<&Paired>,
+) -> [(&'static str, Vec<Row>); 3] {
+    [
+        ("With the gate", gate(subject, reference, paired)),
+        ("Without it", model(subject, reference, paired)),
+        (
+            "Telling other images apart",
+            separation(subject, reference, paired),
+        ),
+    ]
+}
+
+/// Every reason for which any image was abstained on, in the order in which the gate asks.
+pub(crate) fn reasons(sets: &[&Outcomes]) -> Vec<Reason> {
+    let abstained = sets.iter().flat_map(|set| &set.abstained);
+    let mut reasons: Vec<Reason> = abstained.map(|(reason, _)| *reason).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    reasons
+}
+
 /// The figures without a gate.
-pub(crate) fn model(
+fn model(
     subject: &Evaluation,
     reference: Option<&Evaluation>,
     paired: Option<&Paired>,
@@ -75,11 +101,7 @@ pub(crate) fn model(
 }
 
 /// What the gate does.
-pub(crate) fn gate(
-    subject: &Evaluation,
-    reference: Option<&Evaluation>,
-    paired: Option<&Paired>,
-) -> Vec<Row> {
+fn gate(subject: &Evaluation, reference: Option<&Evaluation>, paired: Option<&Paired>) -> Vec<Row> {
     let Some(own) = &subject.gate else {
         return Vec::new();
     };
@@ -118,7 +140,7 @@ pub(crate) fn gate(
 }
 
 /// How well each gate's score tells the sets apart.
-pub(crate) fn separation(
+fn separation(
     subject: &Evaluation,
     reference: Option<&Evaluation>,
     paired: Option<&Paired>,

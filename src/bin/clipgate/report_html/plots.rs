@@ -6,6 +6,7 @@ use clipgate::metrics::{ReliabilityBin, RiskCoveragePoint};
 use maud::{Markup, html};
 
 use super::chart::{Axis, Chart, point, round_up};
+use crate::evaluate::rows;
 use crate::numbers::{NONE, about, count, percent};
 
 /// Side of the square area of a reliability diagram.
@@ -207,7 +208,7 @@ pub(super) fn histogram(id: &str, histogram: &Histogram) -> Markup {
 
 /// What became of each set's images: a bar a set.
 pub(super) fn outcomes(sets: &[&Outcomes]) -> Markup {
-    let reasons = reasons(sets);
+    let reasons = rows::reasons(sets);
     html! {
         p.keys {
             (key("right", "answered, right")) (key("wrong", "answered, wrong"))
@@ -237,7 +238,7 @@ pub(super) fn outcomes(sets: &[&Outcomes]) -> Markup {
 }
 
 /// The words for a reason, short enough for a key.
-pub(super) fn words(reason: Reason) -> &'static str {
+pub(crate) fn words(reason: Reason) -> &'static str {
     match reason {
         Reason::UnusableFrame => "shows nothing",
         Reason::OutOfDistribution => "none of the labels",
@@ -284,16 +285,6 @@ fn spans(parts: &[Part], n: usize) -> Vec<(&'static str, f64, f64)> {
         from += wide;
     }
     spans
-}
-
-fn reasons(sets: &[&Outcomes]) -> Vec<Reason> {
-    let mut reasons = Vec::new();
-    for (reason, count) in sets.iter().flat_map(|set| &set.abstained) {
-        if *count > 0 && !reasons.contains(reason) {
-            reasons.push(*reason);
-        }
-    }
-    reasons
 }
 
 fn heads(reasons: &[Reason]) -> Vec<&'static str> {
