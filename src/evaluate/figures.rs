@@ -128,9 +128,12 @@ impl Metric {
         !matches!(self, Self::Nll | Self::Brier)
     }
 
-    /// Whether more of it is better.
-    pub fn larger_is_better(self) -> bool {
-        self == Self::Accuracy
+    /// Whether it compares confidence with correctness over groups of images.
+    pub fn is_calibration_error(self) -> bool {
+        matches!(
+            self,
+            Self::Ece | Self::EceEqualMass | Self::EceDebiased | Self::SmoothEce
+        )
     }
 }
 
@@ -141,7 +144,7 @@ impl fmt::Display for Metric {
             Self::Accuracy => "Accuracy",
             Self::Ece => "Calibration error (ECE)",
             Self::EceEqualMass => "ECE, equal mass",
-            Self::EceDebiased => "ECE, debiased",
+            Self::EceDebiased => "ECE, debiased (L2)",
             Self::SmoothEce => "ECE, smooth",
             Self::Nll => "Negative log-likelihood",
             Self::Brier => "Brier score",
@@ -153,11 +156,19 @@ impl fmt::Display for Metric {
 }
 
 impl OodFigures {
+    /// The figures of one score.
+    pub fn of(&self, score: OodScore) -> Option<&ScoreFigures> {
+        self.scores.iter().find(|figures| figures.score == score)
+    }
+
     /// The figures of the score that the gate asks.
     pub fn gate_score(&self) -> Option<&ScoreFigures> {
-        self.scores
-            .iter()
-            .find(|figures| Some(figures.score) == self.gate)
+        self.of(self.gate?)
+    }
+
+    /// What this set is judged by beside another model: the score of the gate, or the first there is without one.
+    pub fn leading_score(&self) -> Option<&ScoreFigures> {
+        self.gate_score().or(self.scores.first())
     }
 }
 

@@ -22,8 +22,8 @@ pub struct Measurement<'a> {
     pub(super) evaluation: Evaluation,
     pub(super) metrics: BTreeMap<Metric, Sampled>,
     pub(super) gated: Option<GateSamples>,
-    /// The gate's score on each set.
-    pub(super) auroc: Vec<Option<Sampled>>,
+    /// Of every score on each set.
+    pub(super) auroc: Vec<Vec<(OodScore, Sampled)>>,
 }
 
 /// A gate's figures on resamples of the labels' images.
@@ -37,8 +37,9 @@ pub(super) struct GateSamples {
 impl<'a> Measurement<'a> {
     /// The figures of one model on images of its labels and on sets of others, judged with `gate` or without one.
     ///
-    /// Intervals of shares of images are Wilson's; all others are percentile bootstrap intervals, and the same seed
-    /// and images give the same resamples for another model.
+    /// Intervals of shares of images are Wilson's. All others resample the images: percentile intervals, and basic ones
+    /// for calibration errors, which resampling itself makes larger; near an error of 0 these still lie somewhat high.
+    /// The same seed and images give the same resamples for another model.
     ///
     /// # Errors
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if a set has no image that the model saw, or the resampling is
@@ -65,14 +66,18 @@ impl<'a> Measurement<'a> {
                 Metric::Accuracy => Some(share(&id.correct(), confidence)?),
                 _ => sampled.estimate(confidence)?,
             };
-            estimates.extend(estimate.map(|estimate| (*metric, estimate)));
+            let not_below_zero = |estimate: Estimate| Estimate {
+                low: estimate.low.max(0.0),
+                ..estimate
+            };
+            estimates.extend(estimate.map(|estimate| (*metric, not_below_zero(estimate))));
         }
         let mut sets = Vec::with_capacity(ood.len());
         let mut auroc = Vec::with_capacity(ood.len());
         for set in ood {
-            let (figures, of_gate) = separation(id, set, gate, resampling)?;
+            let (figures, samples) = separation(id, set, gate, resampling)?;
             sets.push(figures);
-            auroc.push(of_gate);
+            auroc.push(samples);
         }
         let judged = gate
             .map(|gate| GateFigures::of(id, ood, gate, confidence))
@@ -193,7 +198,14 @@ fn id_metrics(id: &JudgedSet, resampling: &Resampling) -> Result<BTreeMap<Metric
         }
         Ok(())
     })?;
-    Ok(figures)
+    let settled = figures.into_iter().map(|(metric, sampled)| {
+        let sampled = match metric.is_calibration_error() {
+            true => sampled.reflected(),
+            false => sampled,
+        };
+        (metric, sampled)
+    });
+    Ok(settled.collect())
 }
 
 fn gate_samples(id: &JudgedSet, ood: &[JudgedSet], resampling: &Resampling) -> Result<GateSamples> {
@@ -225,14 +237,13 @@ fn sampled(
     })
 }
 
-/// How well each score tells a set from the labels' images; and the AUROC of the gate's score on every resample.
+/// How well each score tells a set from the labels' images, and every AUROC with its resamples.
 fn separation(
     id: &JudgedSet,
     set: &JudgedSet,
     gate: Option<&Gate>,
     resampling: &Resampling,
-) -> Result<(OodFigures, Option<Sampled>)> {
-    let asked = gate.map(|gate| gate.ood_rule(id.is_relative()).score);
+) -> Result<(OodFigures, Vec<(OodScore, Sampled)>)> {
     let known: Vec<(OodScore, Ranking)> = OodScore::ALL
         .into_iter()
         .filter_map(|score| {
@@ -254,7 +265,7 @@ fn separation(
         Ok(())
     })?;
     let mut scores = Vec::with_capacity(known.len());
-    let mut of_gate = None;
+    let mut samples = Vec::with_capacity(known.len());
     for ((score, ranking), draws) in known.iter().zip(&draws) {
         let value = ranking.figures(&once);
         let sampled = |pick: fn(&Ranked) -> f64| Sampled {
@@ -274,15 +285,13 @@ fn separation(
                 fpr95,
             });
         }
-        if asked == Some(*score) {
-            of_gate = Some(sampled(|ranked| ranked.auroc));
-        }
+        samples.push((*score, sampled(|ranked| ranked.auroc)));
     }
     let figures = OodFigures {
         name: set.name.clone(),
         n: outside,
         scores,
-        gate: asked,
+        gate: gate.map(|gate| gate.ood_rule(id.is_relative()).score),
     };
-    Ok((figures, of_gate))
+    Ok((figures, samples))
 }

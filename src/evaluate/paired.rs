@@ -10,6 +10,7 @@ use super::measure::{Measurement, share};
 use super::sampled::Sampled;
 use crate::error::{Error, Result};
 use crate::metrics::{MIN_PROBABILITY, Resampling, mcnemar, sign_flip};
+use crate::ood::OodScore;
 
 /// Sign patterns that a permutation test draws.
 const FLIPS: usize = 9_999;
@@ -21,7 +22,8 @@ pub struct Paired {
     pub n: usize,
     /// Figures without a gate.
     pub id: BTreeMap<Metric, Difference>,
-    /// The area under the ROC curve of each model's own gate score, a set each; empty unless both have a gate.
+    /// The area under the ROC curve, a set each: of each gate's own score, or of the other model's where there is no
+    /// gate.
     pub ood: Vec<PairedOod>,
     /// Share of images answered; `None` unless both have a gate.
     pub coverage: Option<Difference>,
@@ -39,6 +41,10 @@ pub struct Paired {
 pub struct PairedOod {
     /// The set's name.
     pub name: String,
+    /// The score of the model under test.
+    pub score: OodScore,
+    /// The score of the reference.
+    pub reference_score: OodScore,
     /// Difference in area under the ROC curve.
     pub auroc: Difference,
 }
@@ -60,6 +66,7 @@ pub struct Difference {
 #[serde(rename_all = "snake_case")]
 pub enum Test {
     /// McNemar's exact test, for shares of images: [`mcnemar`].
+    #[serde(rename = "mcnemar")]
     McNemar,
     /// Flipping the signs of the images' differences, for means over images: [`sign_flip`].
     SignFlip,
@@ -109,7 +116,7 @@ impl Paired {
         let mut paired = Self {
             n: own.id.judgements.len(),
             id,
-            ood: Vec::new(),
+            ood: separation(own, reference, by_draws)?,
             coverage: None,
             selective_risk: None,
             accepted_ood: None,
@@ -118,17 +125,6 @@ impl Paired {
         let (Some(gated), Some(other)) = (&own.gated, &reference.gated) else {
             return Ok(paired);
         };
-        for ((set, own), other) in own.ood.iter().zip(&own.auroc).zip(&reference.auroc) {
-            let figures = own.as_ref().zip(other.as_ref());
-            let auroc = figures
-                .map(|(own, other)| by_draws(own, other))
-                .transpose()?
-                .flatten();
-            let name = set.name.clone();
-            paired
-                .ood
-                .extend(auroc.map(|auroc| PairedOod { name, auroc }));
-        }
         let test = mcnemar(&answered([own.id]), &answered([reference.id]))?;
         paired.coverage = by(
             Test::McNemar,
@@ -145,6 +141,37 @@ impl Paired {
         };
         Ok(paired)
     }
+}
+
+fn separation(
+    own: &Measurement<'_>,
+    reference: &Measurement<'_>,
+    by_draws: impl Fn(&Sampled, &Sampled) -> Result<Option<Difference>>,
+) -> Result<Vec<PairedOod>> {
+    let find = |samples: &[(OodScore, Sampled)], wanted: OodScore| -> Option<Sampled> {
+        let found = samples.iter().find(|(score, _)| *score == wanted);
+        found.map(|(_, sampled)| sampled.clone())
+    };
+    let mut paired = Vec::new();
+    for (place, set) in own.evaluation.ood.iter().enumerate() {
+        let others = &reference.evaluation.ood[place];
+        let Some(score) = set.leading_score().map(|figures| figures.score) else {
+            continue;
+        };
+        let reference_score = others.gate.unwrap_or(score);
+        let samples = find(&own.auroc[place], score);
+        let others = find(&reference.auroc[place], reference_score);
+        let Some((own, other)) = samples.zip(others) else {
+            continue;
+        };
+        paired.extend(by_draws(&own, &other)?.map(|auroc| PairedOod {
+            name: set.name.clone(),
+            score,
+            reference_score,
+            auroc,
+        }));
+    }
+    Ok(paired)
 }
 
 fn check_same(own: &Measurement<'_>, reference: &Measurement<'_>) -> Result<()> {

@@ -201,6 +201,9 @@ pub(crate) struct EvaluateArgs {
     /// Chooses the random numbers of splits and intervals
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Resamples of the images that an interval is made from
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=100_000))]
+    pub(crate) resamples: u32,
     /// HTML file to write: figures, curves, the worst mistakes, all in one file
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

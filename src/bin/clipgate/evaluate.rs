@@ -81,7 +81,10 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
         .zip(embedded)
         .map(|(model, embedded)| judge(model, embedded, &names))
         .collect::<Result<Vec<_>>>()?;
-    let resampling = Resampling::seeded(args.seed);
+    let resampling = Resampling {
+        draws: args.resamples as usize,
+        ..Resampling::seeded(args.seed)
+    };
     let measured = measure(&subjects, &resampling)?;
     let paired = match measured.as_slice() {
         [own, reference] => Some(Paired::of(own, reference, &resampling)?),

@@ -101,7 +101,8 @@ fn facts(args: &EvaluateArgs, judged: &[Judged]) -> Vec<(&'static str, String)> 
         facts.push(("Images", text));
     }
     facts.push(("Intervals", format!(
-        "95\u{202f}%: Wilson's for shares of images, the bootstrap's percentiles for all others (1,000 resamples, seed {})",
+        "95\u{202f}%: Wilson's for shares of images, by resampling the images for all others ({} resamples, seed {})",
+            count(args.resamples as usize),
         args.seed
     )));
     facts

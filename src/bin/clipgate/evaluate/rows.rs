@@ -139,29 +139,31 @@ fn gate(subject: &Evaluation, reference: Option<&Evaluation>, paired: Option<&Pa
     rows
 }
 
-/// How well each gate's score tells the sets apart.
+/// How well one score of each model tells the sets apart: its gate's, or the other's where there is no gate.
 fn separation(
     subject: &Evaluation,
     reference: Option<&Evaluation>,
     paired: Option<&Paired>,
 ) -> Vec<Row> {
-    let auroc = |figures: &OodFigures| figures.gate_score().map(|score| score.auroc);
-    subject
-        .ood
-        .iter()
-        .filter(|figures| figures.gate.is_some())
-        .map(|figures| Row {
-            name: format!("AUROC, {}", figures.name),
+    let named = |set: &OodFigures| {
+        let score = set.leading_score()?;
+        let other =
+            reference.and_then(|other| other.ood.iter().find(|other| other.name == set.name));
+        let other = other.and_then(|other| other.gate_score().or(other.of(score.score)));
+        let scores = match other.filter(|other| other.score != score.score) {
+            Some(other) => format!("{}, {}", score.score.as_str(), other.score.as_str()),
+            None => score.score.as_str().to_owned(),
+        };
+        Some(Row {
+            name: format!("AUROC, {} ({scores})", set.name),
             unit: Unit::Share,
-            subject: auroc(figures),
-            reference: reference.and_then(|other| {
-                let same = other.ood.iter().find(|set| set.name == figures.name);
-                same.and_then(auroc)
-            }),
+            subject: Some(score.auroc),
+            reference: other.map(|other| other.auroc),
             difference: paired.and_then(|paired| {
-                let same = paired.ood.iter().find(|set| set.name == figures.name);
-                same.map(|set| set.auroc)
+                let same = paired.ood.iter().find(|other| other.name == set.name);
+                same.map(|other| other.auroc)
             }),
         })
-        .collect()
+    };
+    subject.ood.iter().filter_map(named).collect()
 }
