@@ -1,11 +1,19 @@
 //! A calibration: temperature and thresholds, fitted on one executed graph and one label bank.
 
+mod operating_point;
+mod promise;
+
 use serde::{Deserialize, Serialize};
 
+use crate::conformal::SetRule;
 use crate::digest::Digest;
+use crate::drift::DriftReference;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ood::OodScore;
+use crate::ood::{OodScore, OodScores};
 use crate::schema;
+
+pub use operating_point::{Method, OperatingPoint, Share};
+pub use promise::{Promise, PromiseKind};
 
 /// The schema that this reader writes, and the newest that it reads.
 pub const CALIBRATION_SCHEMA: u32 = 1;
@@ -24,14 +32,31 @@ pub struct Calibration {
     schema: u32,
     #[serde(default)]
     requires: Vec<String>,
-    bound_to: Binding,
-    temperature: f32,
-    ood: OodRule,
-    confidence: ConfidenceRule,
-    absolute: SimilarityRule,
+    #[serde(flatten)]
+    thresholds: Thresholds,
     operating_point: OperatingPoint,
     promise: Promise,
     fitted_on: FittedOn,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drift: Option<DriftReference>,
+}
+
+/// What the gate compares with, and what that holds for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// What the numbers hold for.
+    pub bound_to: Binding,
+    /// What divides the logits.
+    pub temperature: f32,
+    /// The out-of-distribution cut.
+    pub ood: OodRule,
+    /// The confidence threshold.
+    pub confidence: ConfidenceRule,
+    /// The cut for one label, and for every bank that the calibration was not fitted on.
+    pub absolute: SimilarityRule,
+    /// The label sets, where there are any: then more than one label in the set is an abstention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sets: Option<SetRule>,
 }
 
 /// What decides a score: change one, and a threshold means nothing any more.
@@ -65,6 +90,15 @@ pub struct OodRule {
     pub threshold: f32,
 }
 
+impl OodRule {
+    /// Whether an image of these scores is taken for in-distribution; never by a score that is not there.
+    pub fn passes(&self, scores: &OodScores) -> bool {
+        scores
+            .value(self.score)
+            .is_some_and(|value| value >= self.threshold)
+    }
+}
+
 /// Below `threshold`, a calibrated probability is too low.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfidenceRule {
@@ -80,41 +114,8 @@ pub struct SimilarityRule {
     pub similarity_threshold: f32,
 }
 
-/// What the thresholds did on the images that set them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OperatingPoint {
-    /// The rule in words.
-    pub rule: String,
-    /// Share of accepted answers that may be wrong, 0 to 1.
-    pub target_risk: f32,
-    /// Share of in-distribution images that pass the out-of-distribution cut.
-    pub id_pass_share: f32,
-    /// Share of images accepted.
-    pub coverage: f32,
-    /// Share of accepted answers that were wrong.
-    pub selective_risk: f32,
-}
-
-/// What is promised of accepted answers, and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promise {
-    /// The kind of promise.
-    pub kind: PromiseKind,
-    /// In words.
-    pub conditions: String,
-}
-
-/// How strong a promise is.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PromiseKind {
-    /// Nothing is promised: the thresholds are an estimate.
-    None,
-}
-
 /// How many images fitted what.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FittedOn {
     /// Where the images come from.
     pub source: String,
@@ -122,6 +123,21 @@ pub struct FittedOn {
     pub temperature: u64,
     /// Images that set the thresholds.
     pub thresholds: u64,
+    /// Images of other things that chose the out-of-distribution score.
+    #[serde(default)]
+    pub others: u64,
+    /// How the images were split in these two, where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+}
+
+/// How images were split: the same images, share and seed give the same split.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Split {
+    /// Share of each label's images that fit temperature, score and cut; above 0, below 1.
+    pub fit_fraction: f64,
+    /// Seed of the shuffling.
+    pub seed: u64,
 }
 
 impl Calibration {
@@ -144,30 +160,81 @@ impl Calibration {
         Ok(calibration)
     }
 
+    /// A calibration that was just fitted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Policy`] if a number is out of its range, or the promise does not follow from its counts.
+    pub fn new(
+        thresholds: Thresholds,
+        operating_point: OperatingPoint,
+        promise: Promise,
+        fitted_on: FittedOn,
+        drift: Option<DriftReference>,
+    ) -> Result<Self> {
+        let calibration = Self {
+            schema: CALIBRATION_SCHEMA,
+            requires: Vec::new(),
+            thresholds,
+            operating_point,
+            promise,
+            fitted_on,
+            drift,
+        };
+        calibration.check()?;
+        Ok(calibration)
+    }
+
+    /// The bytes of the file that [`from_json`](Self::from_json) reads.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Policy`] if a number has no JSON form.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let refused = |error| Error::policy("not writable as JSON").with_source(error);
+        let mut json = serde_json::to_vec_pretty(self).map_err(refused)?;
+        json.push(b'\n');
+        Ok(json)
+    }
+
     fn check(&self) -> Result<()> {
-        let temperature = |value: f32| (MIN_TEMPERATURE..=MIN_TEMPERATURE.recip()).contains(&value);
-        let cosine = |value: f32| (-1.0..=1.0).contains(&value);
-        let share = |value: f32| (0.0..=1.0).contains(&value);
+        let Thresholds {
+            temperature,
+            ood,
+            confidence,
+            absolute,
+            sets,
+            ..
+        } = &self.thresholds;
+        let point = &self.operating_point;
+        let is_temperature = (MIN_TEMPERATURE..=MIN_TEMPERATURE.recip()).contains(temperature);
+        let is_share = |value: f64| (0.0..=1.0).contains(&value);
         for (name, valid, value) in [
-            (
-                "temperature",
-                temperature(self.temperature),
-                self.temperature,
-            ),
-            (
-                "ood.threshold",
-                cosine(self.ood.threshold),
-                self.ood.threshold,
-            ),
+            ("temperature", is_temperature, *temperature),
+            ("ood.threshold", ood.threshold.is_finite(), ood.threshold),
             (
                 "confidence.threshold",
-                share(self.confidence.threshold),
-                self.confidence.threshold,
+                // One step above 1 accepts nothing.
+                (0.0..=1.0f32.next_up()).contains(&confidence.threshold),
+                confidence.threshold,
             ),
             (
                 "absolute.similarity_threshold",
-                cosine(self.absolute.similarity_threshold),
-                self.absolute.similarity_threshold,
+                (-1.0..=1.0f32.next_up()).contains(&absolute.similarity_threshold),
+                absolute.similarity_threshold,
+            ),
+            (
+                "sets.threshold",
+                sets.is_none_or(|sets| sets.is_valid()),
+                sets.map_or(0.0, |sets| sets.threshold),
+            ),
+            (
+                "operating_point.target",
+                is_share(point.target),
+                point.target as f32,
+            ),
+            (
+                "operating_point.id_pass_share",
+                is_share(point.id_pass_share),
+                point.id_pass_share as f32,
             ),
         ] {
             if !valid {
@@ -176,32 +243,48 @@ impl Calibration {
                 )));
             }
         }
-        Ok(())
+        for (name, share) in [
+            ("passed", point.passed),
+            ("accepted", point.accepted),
+            ("wrong", point.wrong),
+        ] {
+            if !share.is_valid() {
+                return Err(Error::policy(format!(
+                    "`operating_point.{name}` is no share: {share:?}"
+                )));
+            }
+        }
+        self.promise.check()
     }
 
     /// What this calibration holds for.
     pub fn binding(&self) -> &Binding {
-        &self.bound_to
+        &self.thresholds.bound_to
     }
 
     /// What divides the logits.
     pub fn temperature(&self) -> f32 {
-        self.temperature
+        self.thresholds.temperature
     }
 
     /// The out-of-distribution cut.
     pub fn ood(&self) -> OodRule {
-        self.ood
+        self.thresholds.ood
     }
 
     /// The confidence threshold.
     pub fn confidence(&self) -> ConfidenceRule {
-        self.confidence
+        self.thresholds.confidence
     }
 
     /// The cut for one label, and for every bank that the calibration was not fitted on.
     pub fn absolute(&self) -> SimilarityRule {
-        self.absolute
+        self.thresholds.absolute
+    }
+
+    /// The label sets, where there are any.
+    pub fn sets(&self) -> Option<SetRule> {
+        self.thresholds.sets
     }
 
     /// What the thresholds did on the images that set them.
@@ -217,5 +300,10 @@ impl Calibration {
     /// How many images fitted what.
     pub fn fitted_on(&self) -> &FittedOn {
         &self.fitted_on
+    }
+
+    /// The certifying images' out-of-distribution scores, to notice drift by; images that show nothing have none.
+    pub fn drift(&self) -> Option<&DriftReference> {
+        self.drift.as_ref()
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::bank::LabelBank;
 use crate::bundle::Bundle;
-use crate::calibration::{Calibration, PromiseKind};
+use crate::calibration::{Calibration, Promise, PromiseKind};
 use crate::decision::{Abstention, Decision};
 use crate::encoder::ImageEncoder;
 use crate::error::Result;
@@ -115,7 +115,7 @@ impl Classifier {
             ..Timings::default()
         };
         if let Some(reason) = Gate::inspect(quality) {
-            let decision = Decision::Abstain(Abstention { reason });
+            let decision = Decision::Abstain(Abstention::because(reason));
             return Ok(self.answer(decision, None, timings));
         }
         let embedding = self.encoder.run()?;
@@ -157,7 +157,7 @@ impl Classifier {
             top,
             scores,
             calibration: self.gate.fit(),
-            promise: self.promise(),
+            promise: self.promise().kind,
             timings,
         }
     }
@@ -173,7 +173,7 @@ impl Classifier {
     }
 
     /// What is promised of accepted answers.
-    pub fn promise(&self) -> PromiseKind {
+    pub fn promise(&self) -> &Promise {
         self.gate.promise()
     }
 }

@@ -34,6 +34,19 @@ pub struct Prediction {
 pub struct Abstention {
     /// The first rule that the frame failed.
     pub reason: Reason,
+    /// For [`Reason::Ambiguous`], the labels of which one is the true one, as far as the calibration promises, most
+    /// probable first; empty otherwise.
+    pub set: Vec<SetLabel>,
+}
+
+/// A label in a set.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetLabel {
+    /// Row of the label in its bank.
+    pub index: usize,
+    /// The label's name.
+    pub label: Arc<str>,
 }
 
 /// The rule that a frame failed, in the order in which the gate asks.
@@ -47,6 +60,15 @@ pub enum Reason {
     OutOfDistribution,
     /// A label is near, but its calibrated confidence is below the threshold.
     LowConfidence,
+    /// More than one label is in the set that the calibration promises to hold the true one.
+    Ambiguous,
+}
+
+impl Abstention {
+    pub(crate) fn because(reason: Reason) -> Self {
+        let set = Vec::new();
+        Self { reason, set }
+    }
 }
 
 impl Decision {
@@ -74,6 +96,7 @@ impl Reason {
             Self::UnusableFrame => "unusable_frame",
             Self::OutOfDistribution => "out_of_distribution",
             Self::LowConfidence => "low_confidence",
+            Self::Ambiguous => "ambiguous",
         }
     }
 }
@@ -85,6 +108,7 @@ impl fmt::Display for Reason {
             Self::UnusableFrame => "the frame shows nothing (dark, flat or covered)",
             Self::OutOfDistribution => "this looks like none of the labels",
             Self::LowConfidence => "a label is near, but not surely enough",
+            Self::Ambiguous => "more than one label fits",
         })
     }
 }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::bank::LabelBank;
-use crate::calibration::{Binding, Calibration, OodRule, PromiseKind};
-use crate::decision::{Abstention, Decision, Prediction, Reason};
+use crate::calibration::{Binding, Calibration, OodRule, Promise};
+use crate::decision::{Abstention, Decision, Prediction, Reason, SetLabel};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ood::{OodScore, OodScores};
@@ -32,7 +32,11 @@ pub enum CalibrationFit {
 pub struct Gate {
     calibration: Calibration,
     fit: CalibrationFit,
+    promise: Promise,
 }
+
+/// What a calibration of other labels promises.
+const TRANSFERRED: &str = "No promise: temperature and thresholds were fitted on other labels, so confidences are a guess.";
 
 impl Gate {
     /// A gate for the graph that `executed` describes and for `bank`.
@@ -52,7 +56,15 @@ impl Gate {
         } else {
             CalibrationFit::Transferred
         };
-        Ok(Self { calibration, fit })
+        let promise = match fit {
+            CalibrationFit::Fitted => calibration.promise().clone(),
+            CalibrationFit::Transferred => Promise::none(TRANSFERRED),
+        };
+        Ok(Self {
+            calibration,
+            fit,
+            promise,
+        })
     }
 
     /// Whether the thresholds were fitted on this bank.
@@ -72,11 +84,29 @@ impl Gate {
         (!usable).then_some(Reason::UnusableFrame)
     }
 
-    /// The decision on one image's scores: out of distribution first, then confidence.
+    /// What is promised of accepted answers: nothing where the calibration was fitted on another bank.
+    pub fn promise(&self) -> &Promise {
+        &self.promise
+    }
+
+    /// The out-of-distribution cut that is asked: the calibrated one, or a plain cosine where that says nothing, for
+    /// another bank or where one label leaves nothing to compare (`relative` as [`Scores::is_relative`]).
+    pub fn ood_rule(&self, relative: bool) -> OodRule {
+        match self.fit {
+            CalibrationFit::Fitted if relative => self.calibration.ood(),
+            _ => OodRule {
+                score: OodScore::MaxCosine,
+                threshold: self.calibration.absolute().similarity_threshold,
+            },
+        }
+    }
+
+    /// The decision on one image's scores: out of distribution first, then confidence, then the label set if the
+    /// calibration has one.
     ///
     /// Every comparison is written so that NaN abstains.
     pub fn decide(&self, scores: &Scores, ood: &OodScores, bank: &LabelBank) -> Decision {
-        let abstain = |reason| Decision::Abstain(Abstention { reason });
+        let abstain = |reason| Decision::Abstain(Abstention::because(reason));
         let Some((index, label)) = scores
             .best()
             .and_then(|row| Some((row, bank.labels().get(row)?)))
@@ -92,6 +122,17 @@ impl Gate {
         if !confident {
             return abstain(Reason::LowConfidence);
         }
+        let set = self.label_set(scores, bank);
+        match set.as_deref() {
+            Some([]) => return abstain(Reason::LowConfidence),
+            Some([_, _, ..]) => {
+                return Decision::Abstain(Abstention {
+                    reason: Reason::Ambiguous,
+                    set: set.unwrap_or_default(),
+                });
+            }
+            _ => {}
+        }
         Decision::Accept(Prediction {
             index,
             label: label.shared_name(),
@@ -99,30 +140,20 @@ impl Gate {
         })
     }
 
+    /// The labels that the calibration cannot rule out, most probable first, if it makes sets.
+    fn label_set(&self, scores: &Scores, bank: &LabelBank) -> Option<Vec<SetLabel>> {
+        let rule = self.calibration.sets()?;
+        let mut rows = Vec::new();
+        rule.labels(scores.probabilities(), &mut rows);
+        let member = |index: usize| {
+            let label = bank.labels().get(index)?.shared_name();
+            Some(SetLabel { index, label })
+        };
+        Some(rows.into_iter().filter_map(member).collect())
+    }
+
     fn is_in_distribution(&self, scores: &Scores, ood: &OodScores) -> bool {
-        let rule = self.ood_rule(scores.is_relative());
-        ood.value(rule.score)
-            .is_some_and(|value| value >= rule.threshold)
-    }
-
-    /// The out-of-distribution cut that is asked: the calibrated one, or a plain cosine where that says nothing, for
-    /// another bank or where one label leaves nothing to compare (`relative` as [`Scores::is_relative`]).
-    pub fn ood_rule(&self, relative: bool) -> OodRule {
-        match self.fit {
-            CalibrationFit::Fitted if relative => self.calibration.ood(),
-            _ => OodRule {
-                score: OodScore::MaxCosine,
-                threshold: self.calibration.absolute().similarity_threshold,
-            },
-        }
-    }
-
-    /// What is promised of accepted answers: nothing where the calibration was fitted on another bank.
-    pub fn promise(&self) -> PromiseKind {
-        match self.fit {
-            CalibrationFit::Fitted => self.calibration.promise().kind,
-            CalibrationFit::Transferred => PromiseKind::None,
-        }
+        self.ood_rule(scores.is_relative()).passes(ood)
     }
 }
 
@@ -138,6 +169,16 @@ pub struct ExecutedGraph {
 }
 
 impl ExecutedGraph {
+    /// What a calibration that is fitted on this graph with `bank` is bound to.
+    pub fn binding(&self, bank: &LabelBank) -> Binding {
+        Binding {
+            graph_sha256: self.graph,
+            bank_sha256: bank.digest(),
+            preprocessing: self.preprocessing,
+            selftest_sha256: self.selftest,
+        }
+    }
+
     /// Whether a calibration was fitted on what runs.
     ///
     /// # Errors

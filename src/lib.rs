@@ -36,16 +36,19 @@ pub mod bounds;
 mod bundle;
 pub mod calibration;
 mod classifier;
+pub mod conformal;
 mod decision;
 #[cfg(feature = "decode")]
 mod decode;
 
 mod digest;
+mod drift;
 mod embedding;
 mod encoder;
 mod error;
 pub mod evaluate;
 pub mod file;
+pub mod fit;
 mod frame;
 mod gate;
 mod label;
@@ -55,6 +58,7 @@ mod preprocess;
 mod runtime;
 mod schema;
 mod score;
+pub mod selective;
 mod session;
 mod tokenizer;
 
@@ -80,12 +84,16 @@ pub use bank::{LabelBank, MAX_DIMENSION, SharedBytes};
 pub use bundle::{
     BUNDLE_SCHEMA, Bundle, FileDigest, FileEntry, Manifest, SelfTest, TextEncoderEntry,
 };
-pub use calibration::{Calibration, PromiseKind};
+pub use calibration::{Calibration, Promise, PromiseKind};
 pub use classifier::{Candidate, Classification, Classifier, ClassifierOptions, Timings};
-pub use decision::{Abstention, Decision, Prediction, Reason};
+pub use decision::{Abstention, Decision, Prediction, Reason, SetLabel};
 #[cfg(feature = "decode")]
 pub use decode::{DecodeLimits, DecodedImage, decode_bytes, decode_file};
 pub use digest::Digest;
+pub use drift::{
+    DriftAlarm, DriftDirection, DriftMonitor, DriftOptions, DriftReference, DriftStatus,
+    MAX_REFERENCE_QUANTILES, MIN_REFERENCE_SCORES,
+};
 pub use embedding::Embedding;
 pub use encoder::{ImageEncoder, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
 pub use error::{Error, ErrorKind, Result};

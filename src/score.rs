@@ -151,6 +151,18 @@ impl Scores {
         &self.probabilities
     }
 
+    /// What [`probabilities`](Self::probabilities) would be at `scale`, the logit scale over the temperature.
+    pub(crate) fn probabilities_at(&self, scale: f32) -> Vec<f32> {
+        let mut probabilities = Vec::with_capacity(self.similarities.len());
+        softmax(
+            &self.similarities,
+            &self.negative_similarities,
+            scale,
+            &mut probabilities,
+        );
+        probabilities
+    }
+
     /// Whether softmax has anything to compare: one label without negatives always gets 1.
     pub fn is_relative(&self) -> bool {
         self.similarities.len() + self.negative_similarities.len() > 1

@@ -55,7 +55,7 @@ fn classify_answers_every_photo_and_says_why_it_abstains() {
     assert_eq!(lines.len(), 2);
     for line in &lines {
         assert_eq!(line["calibration"], "fitted");
-        assert_eq!(line["promise"], "none");
+        assert_eq!(line["promise"]["kind"], "none");
         assert!(line["timings_ms"]["preprocess"].as_f64().unwrap() > 0.0);
     }
     assert_eq!(lines[0]["top"].as_array().unwrap().len(), 3);
@@ -80,7 +80,7 @@ fn labels_of_ones_own_are_transferred_and_promise_nothing() {
     assert_eq!(status(&output), 0, "{}", stderr(&output));
     let line = &json_lines(&output)[0];
     assert_eq!(line["calibration"], "transferred");
-    assert_eq!(line["promise"], "none");
+    assert_eq!(line["promise"]["kind"], "none");
     assert_eq!(line["top"].as_array().unwrap().len(), 3);
     let text = clipgate(&["classify", "--labels", "cat,school bus", PHOTO]);
     assert!(stdout(&text).contains("transferred"), "{}", stdout(&text));

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::figures::Estimate;
 use super::judge::{JudgedSet, Judgement};
-use crate::calibration::PromiseKind;
+use crate::calibration::Promise;
 use crate::decision::Reason;
 use crate::error::{Error, Result};
 use crate::gate::{CalibrationFit, Gate};
@@ -38,7 +38,7 @@ pub struct GateFigures {
     /// Whether all that was fitted for this label bank.
     pub calibration: CalibrationFit,
     /// What is promised of accepted answers.
-    pub promise: PromiseKind,
+    pub promise: Promise,
 }
 
 /// One set's images by outcome.
@@ -97,7 +97,7 @@ impl GateFigures {
             confidence_threshold: calibration.confidence().threshold,
             temperature: calibration.temperature(),
             calibration: gate.fit(),
-            promise: gate.promise(),
+            promise: gate.promise().clone(),
         })
     }
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .metrics import auroc
+from .metrics import auroc, share
 from .scores import OOD_SCORES, Cosines, confidence, ood_score
 
 TARGET_RISK = 0.10
@@ -17,10 +17,10 @@ RULE = (
     "scores of the n threshold images sorted upwards, the one at place floor((1 - id_pass_share) * n), counted from "
     "0. Confidence threshold: go through the confidences of the images that pass the OOD threshold from the largest "
     f"downwards; once {FEWEST_ACCEPTED} or more are at or above one, it is a candidate while their share of wrong "
-    "labels is at most target_risk; the first that breaks this ends the search and the last candidate is the "
+    "labels is at most target; the first that breaks this ends the search and the last candidate is the "
     "threshold (1.0 if there is none). Another bank, or one label: the cosine must reach the smallest f32 that at most "
-    f"{FALSE_ACCEPT_SHARE:.0%} of all pairs of a threshold image and another class's label reach. coverage and "
-    "selective_risk are those of the threshold images themselves."
+    f"{FALSE_ACCEPT_SHARE:.0%} of all pairs of a threshold image and another class's label reach. What passes, "
+    "is accepted and is wrong was counted on the threshold images themselves."
 )
 CONDITIONS = (
     "No promise: the thresholds were chosen and measured on the same images, which are 64-pixel photographs of a "
@@ -30,7 +30,11 @@ CONDITIONS = (
 
 @dataclass(frozen=True)
 class Gate:
-    """A fitted gate; `auroc` is what each OOD score reached, [0, 1]."""
+    """A fitted gate; `auroc` is what each OOD score reached, [0, 1].
+
+    Of the `images` that set the thresholds, `passed` pass the OOD threshold, `accepted` the confidence threshold too,
+    and `wrong` of these have another label.
+    """
 
     temperature: float
     score: str
@@ -38,9 +42,21 @@ class Gate:
     confidence_threshold: float
     similarity_threshold: float
     true_accept_rate: float
-    coverage: float
-    selective_risk: float
+    images: int
+    passed: int
+    accepted: int
+    wrong: int
     auroc: dict[str, float]
+
+    @property
+    def coverage(self) -> float:
+        """The share of images that is accepted, [0, 1]."""
+        return self.accepted / self.images
+
+    @property
+    def selective_risk(self) -> float:
+        """The share of accepted images that is wrong, [0, 1]; 0 where none is accepted."""
+        return self.wrong / self.accepted if self.accepted else 0.0
 
     def accepts(self, cosines: Cosines, logit_scale: float) -> np.ndarray:
         """bool [N]."""
@@ -128,8 +144,10 @@ def fit_gate(
         confidence_threshold=confidence_threshold,
         similarity_threshold=similarity_threshold,
         true_accept_rate=true_accept_rate,
-        coverage=float(accepted.mean()),
-        selective_risk=float((~correct[accepted]).mean()) if accepted.any() else 0.0,
+        images=len(classes),
+        passed=int(passed.sum()),
+        accepted=int(accepted.sum()),
+        wrong=int((~correct[accepted]).sum()),
         auroc=areas,
     )
 
@@ -146,12 +164,20 @@ def calibration_record(
         "confidence": {"threshold": gate.confidence_threshold},
         "absolute": {"similarity_threshold": gate.similarity_threshold},
         "operating_point": {
+            "method": "empirical",
             "rule": RULE,
-            "target_risk": TARGET_RISK,
+            "target": TARGET_RISK,
             "id_pass_share": ID_PASS_SHARE,
-            "coverage": round(gate.coverage, 6),
-            "selective_risk": round(gate.selective_risk, 6),
+            "passed": share_record(gate.passed, gate.images),
+            "accepted": share_record(gate.accepted, gate.images),
+            "wrong": share_record(gate.wrong, gate.accepted),
         },
         "promise": {"kind": "none", "conditions": conditions},
         "fitted_on": {"source": source, "temperature": counts[0], "thresholds": counts[1]},
     }
+
+
+def share_record(count: int, of: int) -> dict:
+    """A counted share with its 95 % interval."""
+    figure = share(count, of)
+    return {"count": count, "of": of, "low": round(figure.low, 6), "high": round(figure.high, 6)}

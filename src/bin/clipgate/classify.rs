@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use clipgate::{
-    CalibrationFit, Candidate, Classification, Classifier, Decision, ErrorKind, OodScores,
-    PromiseKind, Reason, Result,
+    CalibrationFit, Candidate, Classification, Classifier, Decision, ErrorKind, Gate, OodScores,
+    Promise, PromiseKind, Reason, Result,
 };
 use serde::Serialize;
 
@@ -27,7 +27,9 @@ struct Line<'a> {
     top: Vec<Near<'a>>,
     scores: Option<OodScores>,
     calibration: CalibrationFit,
-    promise: PromiseKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<Vec<&'a str>>,
+    promise: &'a Promise,
     timings_ms: Milliseconds,
 }
 
@@ -86,7 +88,7 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
         |_, path, frame| {
             let answer = classifier.classify(frame)?;
             match format {
-                Format::Json => report::json(&line(path, &answer)),
+                Format::Json => report::json(&line(path, &answer, classifier.gate())),
                 Format::Text => report::line(&sentence(path, &answer)),
             }
             Ok(summary.count(&answer.decision, args.fail_on_abstain))
@@ -125,20 +127,29 @@ impl Summary {
         } else {
             format!(", {failed} failed")
         };
-        let trust = match classifier.gate().fit() {
+        let gate = classifier.gate();
+        let trust = match gate.fit() {
             CalibrationFit::Transferred => {
                 "calibration transferred from other labels: confidences are a guess, promise: none"
             }
-            _ => "calibration fitted on these labels, promise: none",
+            _ if gate.promise().kind == PromiseKind::None => {
+                "calibration fitted on these labels, promise: none"
+            }
+            _ => "calibration fitted on these labels",
         };
-        format!(
+        let mut sentence = format!(
             "\n{} accepted, {} abstained{failed} ({trust})",
             self.accepted, self.abstained
-        )
+        );
+        if gate.promise().kind != PromiseKind::None {
+            let promise = gate.promise();
+            sentence.push_str(&format!("\npromise: {promise}. {}", promise.conditions));
+        }
+        sentence
     }
 }
 
-fn line<'a>(path: &Path, answer: &'a Classification) -> Line<'a> {
+fn line<'a>(path: &Path, answer: &'a Classification, gate: &'a Gate) -> Line<'a> {
     let accepted = answer.decision.accepted();
     let milliseconds = |duration: std::time::Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
     Line {
@@ -162,7 +173,8 @@ fn line<'a>(path: &Path, answer: &'a Classification) -> Line<'a> {
             .collect(),
         scores: answer.scores,
         calibration: answer.calibration,
-        promise: answer.promise,
+        set: gate.calibration().sets().map(|_| set(&answer.decision)),
+        promise: gate.promise(),
         timings_ms: Milliseconds {
             preprocess: milliseconds(answer.timings.preprocess),
             encode: milliseconds(answer.timings.encode),
@@ -193,6 +205,11 @@ fn sentence(path: &Path, answer: &Classification) -> String {
                 .map(|near| describe(near, relative))
                 .collect();
             match nearest.as_slice() {
+                _ if abstention.reason == Reason::Ambiguous => format!(
+                    "not sure: {}: {}",
+                    abstention.reason,
+                    set(&answer.decision).join(", ")
+                ),
                 [] => format!("not sure: {}", abstention.reason),
                 _ => format!(
                     "not sure: {} (nearest: {})",
@@ -204,6 +221,17 @@ fn sentence(path: &Path, answer: &Classification) -> String {
         _ => "an answer that this command does not know".to_owned(),
     };
     format!("{:PATH_WIDTH$}  {said}", report::path(path))
+}
+
+/// The labels of which one is the true one, as far as the calibration promises.
+fn set(decision: &Decision) -> Vec<&str> {
+    match decision {
+        Decision::Accept(prediction) => vec![&prediction.label],
+        Decision::Abstain(abstention) => {
+            abstention.set.iter().map(|member| &*member.label).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// A candidate with its probability; where it is about none of the labels, with its cosine, because

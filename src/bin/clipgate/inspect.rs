@@ -159,9 +159,9 @@ fn gate(calibration: Option<&Calibration>) -> Vec<(&'static str, String)> {
             "gate",
             format!(
                 "accepts {:.1} % of those {} images, {:.1} % of the accepted are wrong",
-                point.coverage * 100.0,
+                point.accepted.value().unwrap_or(0.0) * 100.0,
                 fitted.thresholds,
-                point.selective_risk * 100.0
+                point.wrong.value().unwrap_or(0.0) * 100.0
             ),
         ),
         ("rule", point.rule.clone()),

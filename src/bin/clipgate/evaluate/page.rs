@@ -1,7 +1,7 @@
 //! The page's content: figures, curves, pictures, and how they came about.
 
 use clipgate::evaluate::{Evaluation, Paired, Plots};
-use clipgate::{CalibrationFit, Gate, Result};
+use clipgate::{Gate, PromiseKind, Result};
 
 use super::Subject as Judged;
 use super::cards::{self, Seen};
@@ -65,12 +65,14 @@ pub(super) fn render(
 }
 
 fn promise(own: &Judged) -> String {
-    match &own.model.gate {
-        None => "Without a gate nothing is promised: every answer is given, however unsure.".to_owned(),
-        Some(gate) if gate.fit() == CalibrationFit::Transferred => {
-            "The thresholds were fitted on other labels: they are a guess here, and nothing is promised.".to_owned()
-        }
-        Some(gate) => gate.calibration().promise().conditions.clone(),
+    let Some(gate) = &own.model.gate else {
+        return "Without a gate nothing is promised: every answer is given, however unsure."
+            .to_owned();
+    };
+    let promise = gate.promise();
+    match promise.kind {
+        PromiseKind::None => promise.conditions.clone(),
+        _ => format!("Promised: {promise}. {}", promise.conditions),
     }
 }
 

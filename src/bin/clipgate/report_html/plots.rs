@@ -243,6 +243,7 @@ pub(crate) fn words(reason: Reason) -> &'static str {
         Reason::UnusableFrame => "shows nothing",
         Reason::OutOfDistribution => "none of the labels",
         Reason::LowConfidence => "not sure enough",
+        Reason::Ambiguous => "more than one label",
         _ => reason.as_str(),
     }
 }
@@ -252,6 +253,7 @@ fn class(reason: Reason) -> &'static str {
         Reason::UnusableFrame => "r-unusable",
         Reason::OutOfDistribution => "r-ood",
         Reason::LowConfidence => "r-low",
+        Reason::Ambiguous => "r-several",
         _ => "r-other",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clipgate::calibration::PromiseKind;
+use clipgate::calibration::Promise;
 use clipgate::evaluate::{
     Difference, Estimate, Histogram, IdFigures, Metric, OodFigures, Outcomes, PairedOod,
     ScoreFigures, Test,
@@ -78,7 +78,7 @@ fn evaluation(shift: f64, gate: bool) -> Evaluation {
             confidence_threshold: 0.613,
             temperature: 0.81,
             calibration: CalibrationFit::Fitted,
-            promise: PromiseKind::None,
+            promise: Promise::none("Nothing is promised."),
         }),
     }
 }
