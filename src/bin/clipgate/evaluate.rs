@@ -8,6 +8,7 @@ pub(crate) mod rows;
 mod sets;
 mod tables;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clipgate::evaluate::{Evaluation, Judge, JudgedSet, Measurement, Paired, Plots};
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
         set.check_graph(models[0].executed.graph)?;
     }
     let names: Vec<String> = sets.iter().map(|set| set.name.clone()).collect();
-    let are_files: Vec<bool> = sets.iter().map(Set::is_of_files).collect();
+    let folders: Vec<Option<PathBuf>> = sets.iter().map(Set::folder).collect();
     let embedded = embed(args, &runtime, &models, sets, format)?;
     let outcome = embedded[0]
         .iter()
@@ -93,7 +94,7 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
     let evaluations: Vec<&Evaluation> = measured.iter().map(Measurement::evaluation).collect();
     let seconds = start.elapsed().as_secs_f64();
     if let Some(output) = &output {
-        let page = page::render(args, &subjects, &evaluations, paired.as_ref(), &are_files)?;
+        let page = page::render(args, &subjects, &evaluations, paired.as_ref(), &folders)?;
         output.write(page.as_bytes())?;
     }
     print(&subjects, &evaluations, paired.as_ref(), format, seconds);

@@ -80,7 +80,7 @@ pub(crate) fn render(page: &Page<'_>) -> String {
             }
             body { main {
                 (verdict(page))
-                (comparison(page))
+                @if page.reference.is_some() { (comparison(page)) }
                 (risk_coverage(page))
                 (reliability(page))
                 (outcomes(page))
@@ -89,6 +89,7 @@ pub(crate) fn render(page: &Page<'_>) -> String {
                     "Answered and wrong, the surest first: these are what the gate lets through."))
                 (answers("The best refusals", &page.refusals,
                     "Refused, and the answer would have been wrong: the surest first."))
+                @if page.reference.is_none() { (comparison(page)) }
                 (facts(page))
                 footer { "Made by clipgate " (env!("CARGO_PKG_VERSION")) ". Ranges are 95 % intervals." }
             } }

@@ -1,9 +1,9 @@
 //! The answers that a page shows: the worst mistakes and the best refusals.
 
+use std::path::Path;
+
 use clipgate::evaluate::{JudgedSet, Judgement};
 use clipgate::{DecodeLimits, LabelBank};
-
-use std::path::PathBuf;
 
 use crate::report_html::{self, Card, Cards};
 
@@ -14,8 +14,8 @@ const SHOWN: usize = 12;
 pub(super) struct Seen<'a> {
     pub(super) set: &'a JudgedSet,
     pub(super) names: &'a [String],
-    /// Whether the names are files that this very run has read.
-    pub(super) are_files: bool,
+    /// Where the images lie; `None` if the names are no files that this very run has read.
+    pub(super) folder: Option<&'a Path>,
 }
 
 /// One image of a set.
@@ -70,13 +70,19 @@ fn pick(
 
 fn card(image: &Shown<'_>, bank: &LabelBank, limits: &DecodeLimits) -> Card {
     let name = |row: usize| bank.labels().get(row).map_or("", |label| label.name());
-    let file = image.seen.names.get(image.row).cloned().unwrap_or_default();
-    // Names that come from a file of embeddings are no paths that anyone asked to be read.
-    let picture = image.seen.are_files.then(|| PathBuf::from(&file));
+    let path = image.seen.names.get(image.row).map_or("", String::as_str);
+    let file = image
+        .seen
+        .folder
+        .and_then(|folder| Path::new(path).strip_prefix(folder).ok());
     Card {
-        // A file that has gone since it was embedded costs its picture only.
-        picture: picture.and_then(|path| report_html::data_uri(&path, limits).ok()),
-        file,
+        // A name from a file of embeddings is no path that anyone asked to be read; a file that has gone since it was
+        // embedded costs its picture only.
+        picture: image
+            .seen
+            .folder
+            .and_then(|_| report_html::data_uri(Path::new(path), limits).ok()),
+        file: file.map_or_else(|| path.to_owned(), |file| file.display().to_string()),
         said: name(image.judgement.best).to_owned(),
         confidence: image.judgement.confidence,
         truth: match image.judgement.label {

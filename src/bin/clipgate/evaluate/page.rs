@@ -1,5 +1,7 @@
 //! The page's content: figures, curves, pictures, and how they came about.
 
+use std::path::PathBuf;
+
 use clipgate::evaluate::{Evaluation, Paired, Plots};
 use clipgate::{Gate, PromiseKind, Result};
 
@@ -15,7 +17,7 @@ pub(super) fn render(
     judged: &[Judged],
     evaluations: &[&Evaluation],
     paired: Option<&Paired>,
-    are_files: &[bool],
+    folders: &[Option<PathBuf>],
 ) -> Result<String> {
     let plots = judged
         .iter()
@@ -32,12 +34,12 @@ pub(super) fn render(
                 plots,
             });
     let own = &judged[0];
-    let sets = own.judged.iter().zip(&own.embedded).zip(are_files);
+    let sets = own.judged.iter().zip(&own.embedded).zip(folders);
     let seen: Vec<Seen<'_>> = sets
-        .map(|((set, embedded), are_files)| Seen {
+        .map(|((set, embedded), folder)| Seen {
             set,
             names: &embedded.names,
-            are_files: *are_files,
+            folder: folder.as_deref(),
         })
         .collect();
     let (bank, limits) = (&own.model.bank, args.decode.limits());
@@ -81,10 +83,8 @@ fn facts(args: &EvaluateArgs, judged: &[Judged]) -> Vec<(&'static str, String)> 
     let mut facts = Vec::new();
     for subject in judged {
         let model = &subject.model;
-        facts.push((
-            "Model",
-            format!("{}, {}", model.name, model.bundle.location()),
-        ));
+        let version = model.bundle.manifest().version;
+        facts.push(("Model", format!("{}, version {version}", model.name)));
         facts.push(("Graph", model.executed.graph.to_string()));
         facts.push(("Gate", gate(model.gate.as_ref())));
     }

@@ -18,6 +18,8 @@ const MAX_NAME: usize = 80;
 pub(super) struct Set {
     pub(super) name: String,
     pub(super) source: Source,
+    /// What file names are told from, in a report that may be handed on.
+    pub(super) root: PathBuf,
 }
 
 /// Where a set's embeddings come from.
@@ -49,6 +51,11 @@ pub(super) fn read(args: &EvaluateArgs, bank: &LabelBank) -> Result<Vec<Set>> {
     let mut sets = vec![Set {
         name: "images of the labels".to_owned(),
         source: labelled(args, bank)?,
+        root: match &args.id {
+            Some(folder) if folder.is_dir() => folder.clone(),
+            Some(list) => list.parent().map(Path::to_owned).unwrap_or_default(),
+            None => PathBuf::new(),
+        },
     }];
     for (name, path) in others {
         let source = if path.is_dir() {
@@ -63,7 +70,11 @@ pub(super) fn read(args: &EvaluateArgs, bank: &LabelBank) -> Result<Vec<Set>> {
         } else {
             Source::Embeddings(Embedded::unlabelled_tensors(&path, bank.dimension())?)
         };
-        sets.push(Set { name, source });
+        sets.push(Set {
+            name,
+            source,
+            root: path,
+        });
     }
     Ok(sets)
 }
@@ -121,9 +132,9 @@ pub(super) fn refused_beside_reference(name: &str) -> Error {
 }
 
 impl Set {
-    /// Whether the images are files that this run reads.
-    pub(super) fn is_of_files(&self) -> bool {
-        matches!(self.source, Source::Images(_))
+    /// Where the images lie, if they are files that this run reads.
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        matches!(self.source, Source::Images(_)).then(|| self.root.clone())
     }
 
     /// Refuses embeddings that say that another graph than `graph` made them.
