@@ -184,14 +184,19 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// The bytes of the file that [`from_json`](Self::from_json) reads.
+    /// The bytes of the file that [`from_json`](Self::from_json) reads, with the very same thresholds.
     ///
     /// # Errors
-    /// [`ErrorKind::Policy`] if a number has no JSON form.
+    /// [`ErrorKind::Policy`] if a number is lost on the way.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let refused = |error| Error::policy("not writable as JSON").with_source(error);
         let mut json = serde_json::to_vec_pretty(self).map_err(refused)?;
         json.push(b'\n');
+        if Self::from_json(&json)?.thresholds != self.thresholds {
+            return Err(Error::policy(
+                "a threshold changes when it is written as JSON",
+            ));
+        }
         Ok(json)
     }
 

@@ -35,6 +35,8 @@ mod cut;
 mod split;
 mod temperature;
 
+pub use split::stratified;
+
 use std::sync::Arc;
 
 use crate::bank::LabelBank;
@@ -112,7 +114,11 @@ impl FitOptions {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether all options are in their ranges; [`fit`] asks the same.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) naming the option that is not.
+    pub fn check(&self) -> Result<()> {
         for (name, value, most) in [
             ("the target", self.target, 1.0f64.next_down()),
             ("the confidence", self.confidence, 1.0f64.next_down()),

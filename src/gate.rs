@@ -36,7 +36,8 @@ pub struct Gate {
 }
 
 /// What a calibration of other labels promises.
-const TRANSFERRED: &str = "No promise: temperature and thresholds were fitted on other labels, so confidences are a guess.";
+const TRANSFERRED: &str =
+    "Temperature and thresholds were fitted on other labels, so confidences are a guess.";
 
 impl Gate {
     /// A gate for the graph that `executed` describes and for `bank`.

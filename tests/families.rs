@@ -173,6 +173,7 @@ fn a_model_of_the_sigmoid_loss_says_its_own_probability_too() {
         &path,
         "--calibration",
         &calibration,
+        "--transfer",
         "--labels",
         LABELS,
         PHOTO,

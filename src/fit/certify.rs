@@ -293,4 +293,4 @@ const CONDITIONS: &str = "It holds for single frames that are exchangeable with 
     camera and mix of labels, each frame drawn independently. It covers images of these labels alone: nothing is \
     promised of images that show something else, nor after the task has changed, nor of decisions that are smoothed \
     over a video's frames.";
-const NO_PROMISE: &str = "No promise: the threshold only sets how many images are accepted.";
+const NO_PROMISE: &str = "The threshold only sets how many images are accepted, right or wrong.";

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::evaluate::EvaluateArgs;
+
 /// Classify images with CLIP on this machine, and say so when the answer cannot be trusted.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
@@ -35,7 +37,9 @@ pub(crate) enum Command {
     /// Work with label banks
     #[command(subcommand)]
     Labels(LabelsCommand),
-    /// Judge a model and its gate on labelled images, and write a report
+    /// Fit thresholds to labelled images of your own, with a promise about wrong answers
+    Calibrate(CalibrateArgs),
+    /// Judge a model and its gate on labelled images, alone or beside another model
     Evaluate(EvaluateArgs),
     /// Show what a bundle holds: model, licence, labels, calibration
     Inspect(InspectArgs),
@@ -88,9 +92,12 @@ pub(crate) struct ClassifyArgs {
     /// Label bank made by `clipgate labels build`
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
-    /// Calibration of your own for this graph
+    /// Calibration of your own for this graph and these labels
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
+    /// Take --calibration for other labels than it was fitted on: confidences are a guess, nothing is promised
+    #[arg(long, requires = "calibration")]
+    pub(crate) transfer: bool,
     /// Nearest labels that each answer lists
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) top_k: usize,
@@ -164,56 +171,93 @@ pub(crate) struct BuildArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct EvaluateArgs {
-    /// Images of the labels: a folder with a sub-folder a label, or a CSV file of path and label
+#[command(
+    after_help = "The images are split in two: one part fits temperature and out-of-distribution cut, the other \
+certifies the confidence threshold. Choose the options before you see a result: whoever tries until a promise comes \
+out has none.\n\nMethods: ltt and sgr promise with high probability that few accepted answers are wrong (ltt accepts \
+more); crc promises on average that few of all images are accepted and wrong; accept-rate promises nothing; lac, aps \
+and raps promise that a set of labels holds the true one, and abstain as `ambiguous` where it holds several."
+)]
+pub(crate) struct CalibrateArgs {
+    /// Labelled images: a folder with a sub-folder a label, or a CSV file of path and label
     #[arg(
         long,
         value_name = "DIR|CSV",
         required_unless_present = "embeddings",
         conflicts_with = "embeddings"
     )]
-    pub(crate) id: Option<PathBuf>,
-    /// The same as embeddings made elsewhere: safetensors with image_embeds [N, D] and labels [N], rows of the bank
-    #[arg(long, value_name = "FILE", conflicts_with = "reference")]
+    pub(crate) images: Option<PathBuf>,
+    /// The same as embeddings of this bundle's image encoder: safetensors with image_embeds [N, D] and labels [N],
+    /// rows of the bank
+    #[arg(long, value_name = "FILE")]
     pub(crate) embeddings: Option<PathBuf>,
-    /// Leave out images whose label is not in the bank, instead of refusing them
-    #[arg(long, conflicts_with = "embeddings")]
-    pub(crate) only_known: bool,
-    /// Images that show none of the labels, with a name for them: a folder, or safetensors with image_embeds [N, D];
-    /// may be given several times
-    #[arg(long, value_name = "NAME=DIR|FILE")]
-    pub(crate) ood: Vec<String>,
-    /// A second bundle that is shown the same images, such as the one before quantisation
-    #[arg(long, value_name = "BUNDLE")]
-    pub(crate) reference: Option<PathBuf>,
     /// Labels of your own, separated by commas ("school bus,goldfish"), or a file with one a line
     #[arg(long, value_name = "A,B,C|FILE", conflicts_with = "bank")]
     pub(crate) labels: Option<String>,
     /// Label bank made by `clipgate labels build`
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
-    /// Calibration of your own for this graph [default: the bundle's]
-    #[arg(long, value_name = "FILE", conflicts_with = "fit_fraction")]
-    pub(crate) calibration: Option<PathBuf>,
-    /// Fit the gate anew on this share of the images, and judge it on the others
-    #[arg(long, value_name = "SHARE")]
-    pub(crate) fit_fraction: Option<f64>,
-    /// Chooses the random numbers of splits and intervals
+    #[command(flatten)]
+    pub(crate) rule: RuleArgs,
+    /// Images that show none of the labels, to choose the out-of-distribution score by: a folder, or safetensors with
+    /// image_embeds [N, D] [default: the bundle's score]
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) ood: Option<PathBuf>,
+    /// Share of the images that fits temperature and cut; the others certify
+    #[arg(long, value_name = "SHARE", default_value_t = clipgate::fit::DEFAULT_FIT_FRACTION)]
+    pub(crate) fit_fraction: f64,
+    /// Chooses the split; stored in the calibration
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Resamples of the images that an interval is made from
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=100_000))]
-    pub(crate) resamples: u32,
-    /// HTML file to write: figures, curves, the worst mistakes, all in one file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
-    /// Images that are worked on at a time [default: one a core, at most 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub(crate) jobs: Option<u16>,
+    /// Calibration file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) decode: DecodeArgs,
+}
+
+/// What a gate is fitted to.
+#[derive(Debug, Default, PartialEq, Args)]
+pub(crate) struct RuleArgs {
+    /// How the threshold is fitted, and what is promised [default: ltt]
+    #[arg(long, value_enum)]
+    pub(crate) method: Option<MethodArg>,
+    /// Share that may be wrong: of accepted answers (ltt, sgr), of all images (crc) [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) target_risk: Option<f64>,
+    /// Probability with which the promise holds (ltt, sgr) [default: 0.95]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) confidence: Option<f64>,
+    /// Share of images to accept (accept-rate)
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) accept_rate: Option<f64>,
+    /// Share of label sets that may lack the true label (lac, aps, raps) [default: 0.1]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) miscoverage: Option<f64>,
+    /// Share of images of the labels that the out-of-distribution cut lets pass [default: 0.95]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) id_pass: Option<f64>,
+}
+
+/// How a gate is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MethodArg {
+    /// Learn-then-Test, fixed sequence: high probability
+    Ltt,
+    /// Selection with guaranteed risk: high probability
+    Sgr,
+    /// Conformal risk control: on average
+    Crc,
+    /// A share of images is accepted: no promise
+    AcceptRate,
+    /// Label sets, least ambiguous
+    Lac,
+    /// Label sets, adaptive
+    Aps,
+    /// Label sets, adaptive and regularised
+    Raps,
 }
 
 #[derive(Debug, Args)]
@@ -221,4 +265,7 @@ pub(crate) struct InspectArgs {
     /// Bundle directory [default: the embedded pocket model]
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: Option<PathBuf>,
+    /// Calibration of your own for it, in place of the bundle's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
 }

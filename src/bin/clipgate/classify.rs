@@ -76,6 +76,11 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
             _ => error,
         }
     })?;
+    if classifier.gate().fit() == CalibrationFit::Transferred
+        && let Some(path) = args.calibration.as_ref().filter(|_| !args.transfer)
+    {
+        return Err(inputs::foreign_labels().at(path.display()));
+    }
     log::info!("ready after {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
 
     let mut summary = Summary::default();

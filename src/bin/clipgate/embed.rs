@@ -4,6 +4,7 @@ use clipgate::{ImageEncoder, Result, TextEncoder};
 
 use crate::args::{EmbedArgs, Format};
 use crate::exit_code::Outcome;
+use crate::labelled::GRAPH_SHA256;
 use crate::output::{self, Output};
 use crate::{inputs, report, runtime_search};
 
@@ -12,7 +13,7 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
     let runtime = runtime_search::load()?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
     let (mut values, mut rows) = (Vec::new(), Vec::new());
-    let (tensor, names, outcome) = if args.text.is_empty() {
+    let (tensor, names, graph, outcome) = if args.text.is_empty() {
         let mut encoder = ImageEncoder::open(&runtime, &bundle, args.model.session()?)?;
         let progress = report::progress(args.images.len(), "embedding");
         let outcome = inputs::each_image(
@@ -27,7 +28,9 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
                 Ok(Outcome::Answered)
             },
         );
-        ("image_embeds", "paths", outcome)
+        // So that nothing is calibrated on another model's embeddings.
+        let graph = (GRAPH_SHA256, encoder.executed().graph.to_string());
+        ("image_embeds", "paths", Some(graph), outcome)
     } else {
         let mut encoder = TextEncoder::open(&runtime, &bundle, args.model.session()?)?;
         let mut outcome = Outcome::Answered;
@@ -44,13 +47,20 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
                 }
             }
         }
-        ("text_embeds", "texts", outcome)
+        ("text_embeds", "texts", None, outcome)
     };
     if rows.is_empty() {
         return Ok(outcome);
     }
     let shape = vec![rows.len(), bundle.manifest().embedding_dim];
-    output::write_tensor(&output, tensor, shape.clone(), &values, (names, &rows))?;
+    output::write_tensor(
+        &output,
+        tensor,
+        shape.clone(),
+        &values,
+        (names, &rows),
+        graph,
+    )?;
     if format == Format::Json {
         report::json(
             &serde_json::json!({ "output": output.name(), "tensor": tensor, "shape": shape }),

@@ -1,9 +1,11 @@
 //! `clipgate evaluate`: a model and its gate on labelled images, alone or beside another model.
 
+mod args;
 mod cards;
 mod encode;
 mod models;
 mod page;
+mod refit;
 pub(crate) mod rows;
 mod sets;
 mod tables;
@@ -16,11 +18,14 @@ use clipgate::metrics::Resampling;
 use clipgate::{CalibrationFit, Gate, Result};
 use serde::Serialize;
 
-use crate::args::{EvaluateArgs, Format};
+use crate::args::Format;
 use crate::exit_code::Outcome;
 use crate::labelled::Embedded;
+use crate::numbers::count;
 use crate::output::Output;
 use crate::{report, runtime_search};
+
+pub(crate) use args::EvaluateArgs;
 
 use encode::encode;
 use models::Model;
@@ -34,6 +39,9 @@ struct Printed<'a> {
     evaluation: &'a Evaluation,
     reference: Option<Reference<'a>>,
     paired: Option<&'a Paired>,
+    /// Images that fitted the gates and are judged nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fitted_on: Option<usize>,
     failed: usize,
     seconds: f64,
 }
@@ -63,20 +71,26 @@ struct Subject {
 
 pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
     let start = Instant::now();
+    refit::check(args)?;
     let output = args.report.as_deref().map(Output::at).transpose()?;
     let runtime = runtime_search::load()?;
-    let models = models::open(args, &runtime)?;
+    let mut models = models::open(args, &runtime)?;
     let sets = sets::read(args, &models[0].bank)?;
     for set in &sets {
         set.check_graph(models[0].executed.graph)?;
     }
     let names: Vec<String> = sets.iter().map(|set| set.name.clone()).collect();
     let folders: Vec<Option<PathBuf>> = sets.iter().map(Set::folder).collect();
-    let embedded = embed(args, &runtime, &models, sets, format)?;
+    models::leave_out_foreign(args, &mut models, &sets);
+    let mut embedded = embed(args, &runtime, &models, sets, format)?;
     let outcome = embedded[0]
         .iter()
         .fold(Outcome::Answered, |outcome, set| outcome.and(set.outcome()));
 
+    let fitted = match args.fit_fraction {
+        Some(share) => Some(refit::refit(args, share, &mut models, &mut embedded)?),
+        None => None,
+    };
     let subjects = models
         .into_iter()
         .zip(embedded)
@@ -94,10 +108,27 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
     let evaluations: Vec<&Evaluation> = measured.iter().map(Measurement::evaluation).collect();
     let seconds = start.elapsed().as_secs_f64();
     if let Some(output) = &output {
-        let page = page::render(args, &subjects, &evaluations, paired.as_ref(), &folders)?;
+        let page = page::Made {
+            args,
+            subjects: &subjects,
+            evaluations: &evaluations,
+            paired: paired.as_ref(),
+            folders: &folders,
+            fitted,
+        };
+        let page = page.render()?;
         output.write(page.as_bytes())?;
     }
-    print(&subjects, &evaluations, paired.as_ref(), format, seconds);
+    match format {
+        Format::Json => report::json(&printed(
+            &subjects,
+            &evaluations,
+            paired.as_ref(),
+            fitted,
+            seconds,
+        )),
+        Format::Text => report::line(&text(&subjects, &evaluations, paired.as_ref(), fitted)),
+    }
     if let (Some(output), Format::Text) = (&output, format) {
         report::line(&format!("\n{}: the report", output.name()));
     }
@@ -179,43 +210,52 @@ fn measure<'a>(subjects: &'a [Subject], resampling: &Resampling) -> Result<Vec<M
     })
 }
 
-fn print(
+fn printed<'a>(
+    subjects: &'a [Subject],
+    evaluations: &[&'a Evaluation],
+    paired: Option<&'a Paired>,
+    fitted_on: Option<usize>,
+    seconds: f64,
+) -> Printed<'a> {
+    Printed {
+        model: subjects[0].facts(),
+        evaluation: evaluations[0],
+        reference: subjects
+            .get(1)
+            .zip(evaluations.get(1))
+            .map(|(subject, evaluation)| Reference {
+                model: subject.facts(),
+                evaluation,
+            }),
+        paired,
+        fitted_on,
+        failed: subjects[0].failed(),
+        seconds: (seconds * 100.0).round() / 100.0,
+    }
+}
+
+fn text(
     subjects: &[Subject],
     evaluations: &[&Evaluation],
     paired: Option<&Paired>,
-    format: Format,
-    seconds: f64,
-) {
-    let [own, others @ ..] = evaluations else {
-        return;
-    };
-    let reference = others.first().copied();
-    match format {
-        Format::Json => report::json(&Printed {
-            model: subjects[0].facts(),
-            evaluation: own,
-            reference: subjects
-                .get(1)
-                .zip(reference)
-                .map(|(subject, evaluation)| Reference {
-                    model: subject.facts(),
-                    evaluation,
-                }),
-            paired,
-            failed: subjects[0].failed(),
-            seconds: (seconds * 100.0).round() / 100.0,
-        }),
-        Format::Text => {
-            let names: Vec<&str> = subjects.iter().map(|s| s.model.name.as_str()).collect();
-            report::line(&format!(
-                "{} on {} images of {} labels; ranges are 95 % intervals",
-                names.join(" and "),
-                crate::numbers::count(own.id.n),
-                subjects[0].model.bank.labels().len(),
-            ));
-            report::line(tables::text(&names, own, reference, paired).trim_end());
-        }
+    fitted_on: Option<usize>,
+) -> String {
+    let names: Vec<&str> = subjects.iter().map(|s| s.model.name.as_str()).collect();
+    let fitted = fitted_on.map_or_else(String::new, |images| {
+        format!(", the gate being fitted on {} others", count(images))
+    });
+    let mut text = format!(
+        "{} on {} images of {} labels{fitted}; ranges are 95 % intervals\n",
+        names.join(" and "),
+        count(evaluations[0].id.n),
+        subjects[0].model.bank.labels().len(),
+    );
+    let reference = evaluations.get(1).copied();
+    text.push_str(&tables::text(&names, evaluations[0], reference, paired));
+    if let Some(gate) = &subjects[0].model.gate {
+        text.push_str(&format!("\npromise: {}", gate.promise()));
     }
+    text
 }
 
 impl Subject {

@@ -114,6 +114,16 @@ pub(crate) fn calibration(path: &Path) -> Result<Calibration> {
     Calibration::from_json((*bytes).as_ref()).map_err(|error| error.at(path.display()))
 }
 
+/// Why a calibration is not taken for these labels.
+pub(crate) fn foreign_labels() -> Error {
+    Error::new(
+        ErrorKind::Policy,
+        "the calibration was fitted on other labels than these: calibrate on these, or say --transfer to take it as a \
+         guess. Labels in words are embedded anew each time, on another machine a little differently: `labels build` \
+         makes a bank that stays the same",
+    )
+}
+
 /// Labels from a file with one a line, or from the argument itself, separated by commas.
 pub(crate) fn label_names(argument: &str) -> Result<Vec<String>> {
     let path = Path::new(argument);

@@ -16,11 +16,7 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
         .as_ref()
         .map(|_| bundle.label_bank())
         .transpose()?;
-    let calibration = manifest
-        .calibration
-        .as_ref()
-        .map(|_| bundle.calibration())
-        .transpose()?;
+    let calibration = calibration(&bundle, args)?;
     match format {
         Format::Json => report::json(&serde_json::json!({
             "location": bundle.location(),
@@ -35,6 +31,20 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Answered)
+}
+
+/// The calibration that was named, which must belong to the bundle's graph, or the bundle's own.
+fn calibration(bundle: &Bundle, args: &InspectArgs) -> Result<Option<Calibration>> {
+    let Some(path) = &args.calibration else {
+        let own = bundle.manifest().calibration.as_ref();
+        return own.map(|_| bundle.calibration()).transpose();
+    };
+    let calibration = inputs::calibration(path)?;
+    bundle
+        .executed_graph()?
+        .admits(&calibration)
+        .map_err(|error| error.at(path.display()))?;
+    Ok(Some(calibration))
 }
 
 fn describe(
@@ -165,7 +175,14 @@ fn gate(calibration: Option<&Calibration>) -> Vec<(&'static str, String)> {
             ),
         ),
         ("rule", point.rule.clone()),
-        ("promise", calibration.promise().conditions.clone()),
+        (
+            "promise",
+            format!(
+                "{}. {}",
+                calibration.promise(),
+                calibration.promise().conditions
+            ),
+        ),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The clipgate command: reads arguments, environment and files, and prints; every decision is the library's.
 
 mod args;
+mod calibrate;
 mod classify;
 mod doctor;
 mod embed;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Embed(args) => embed::run(args, cli.format),
         Command::Labels(LabelsCommand::Build(args)) => labels::build(args, cli.format),
         Command::Evaluate(args) => evaluate::run(args, cli.format),
+        Command::Calibrate(args) => calibrate::run(args, cli.format),
         Command::Inspect(args) => inspect::run(args, cli.format),
         Command::Verify(args) => verify::run(args, cli.format),
         Command::Doctor => doctor::run(cli.format),

@@ -39,14 +39,6 @@ pub(crate) fn figure(metric: Metric, value: f64) -> String {
     }
 }
 
-/// A figure's interval in its metric's own unit.
-pub(crate) fn interval(metric: Metric, estimate: &Estimate) -> String {
-    match metric.is_share() {
-        true => percent_interval(estimate),
-        false => format!("{}–{}", plain(estimate.low), plain(estimate.high)),
-    }
-}
-
 /// A number that is no share: three decimals.
 pub(crate) fn plain(value: f64) -> String {
     match value.is_finite() {

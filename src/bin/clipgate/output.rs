@@ -41,8 +41,15 @@ impl Output {
             Ok(metadata) if !metadata.is_file() => Destination::Stream,
             _ => Destination::File,
         };
-        if matches!(destination, Destination::File) && !folder(&target).is_dir() {
-            return refused("its folder does not exist");
+        if matches!(destination, Destination::File) {
+            if !folder(&target).is_dir() {
+                return refused("its folder does not exist");
+            }
+            // Gone again at once; what is to be written will need one too.
+            tempfile::tempfile_in(folder(&target)).map_err(|error| {
+                let refused = format!("{}: its folder cannot be written to", path.display());
+                Error::new(ErrorKind::Machine, refused).with_source(error)
+            })?;
         }
         Ok(Self {
             path: target,
@@ -110,13 +117,14 @@ fn new_file_permissions() -> Option<fs::Permissions> {
     None
 }
 
-/// Writes one f32 tensor, row by row, with a JSON list in the metadata that names the rows.
+/// Writes one f32 tensor, row by row, with a JSON list in the metadata that names the rows, and one entry more.
 pub(crate) fn write_tensor(
     output: &Output,
     tensor: &str,
     shape: Vec<usize>,
     values: &[f32],
     rows: (&str, &[String]),
+    more: Option<(&str, String)>,
 ) -> Result<()> {
     let refused = |error: safetensors::SafeTensorError| {
         Error::new(
@@ -127,7 +135,8 @@ pub(crate) fn write_tensor(
     };
     let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values)).map_err(refused)?;
     let names = serde_json::Value::from(rows.1.to_vec()).to_string();
-    let metadata = HashMap::from([(rows.0.to_owned(), names)]);
+    let mut metadata = HashMap::from([(rows.0.to_owned(), names)]);
+    metadata.extend(more.map(|(name, value)| (name.to_owned(), value)));
     let bytes = safetensors::serialize([(tensor, view)], Some(metadata)).map_err(refused)?;
     output.write(&bytes)
 }

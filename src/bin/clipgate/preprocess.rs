@@ -46,6 +46,7 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
         vec![paths.len(), 3, size, size],
         &values,
         ("paths", &paths),
+        None,
     )?;
     if !json {
         report::line(&format!(

@@ -1,5 +1,7 @@
 //! `clipgate verify`: every check of a bundle, each with its outcome.
 
+use std::path::Path;
+
 use clipgate::{
     Bundle, Gate, ImageEncoder, LabelBank, Result, Runtime, SessionOptions, TextEncoder,
 };
@@ -21,7 +23,7 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     // Without ONNX Runtime nothing could be said of the graphs: that is an error, not a failed check.
     let runtime = runtime_search::load()?;
-    let checks = check(&bundle, &runtime);
+    let checks = check(&bundle, &runtime, args);
     for check in &checks {
         match format {
             Format::Json => report::json(&serde_json::json!({
@@ -53,7 +55,7 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
     })
 }
 
-fn check(bundle: &Bundle, runtime: &Runtime) -> Vec<Check> {
+fn check(bundle: &Bundle, runtime: &Runtime, args: &InspectArgs) -> Vec<Check> {
     let session = SessionOptions::default;
     let mut checks: Vec<Check> = bundle
         .manifest()
@@ -90,7 +92,20 @@ fn check(bundle: &Bundle, runtime: &Runtime) -> Vec<Check> {
         add("label bank", bundle.label_bank().map(counted));
     }
     add("calibration", calibration(bundle));
+    if let Some(path) = &args.calibration {
+        add(&path.display().to_string(), own_calibration(bundle, path));
+    }
     checks
+}
+
+/// Whether the user's own calibration belongs to this graph, and what it promises.
+fn own_calibration(bundle: &Bundle, path: &Path) -> Result<String> {
+    let calibration = inputs::calibration(path)?;
+    bundle.executed_graph()?.admits(&calibration)?;
+    Ok(format!(
+        "fitted on this graph; promise: {}",
+        calibration.promise()
+    ))
 }
 
 /// Whether the calibration belongs to this graph, as far as there is one.

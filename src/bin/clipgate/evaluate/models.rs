@@ -8,12 +8,16 @@ use clipgate::{
     Runtime,
 };
 
+use super::EvaluateArgs;
 use super::encode::Worker;
-use crate::args::EvaluateArgs;
+use super::sets::Set;
 use crate::{inputs, report};
 
 /// Cores are not the only thing that threads take: each has a copy of every model.
 const MOST_JOBS: usize = 4;
+
+/// What follows from having no calibration, and what can be done.
+const UNGATED: &str = "no gate is judged; --fit-fraction 0.5 fits one on half of the images";
 
 /// A model with its labels.
 pub(super) struct Model {
@@ -82,38 +86,54 @@ impl Model {
             gate: None,
         };
         if args.fit_fraction.is_none() {
-            model.gate = model.calibrated(calibration)?;
+            model.gate = model.calibrated(calibration, args.transfer)?;
         }
         Ok(model)
     }
 
     /// The gate of the calibration that the user named, or of the bundle's own where it is of this graph.
-    fn calibrated(&self, named: Option<&Path>) -> Result<Option<Gate>> {
+    fn calibrated(&self, named: Option<&Path>, transfer: bool) -> Result<Option<Gate>> {
         if let Some(path) = named {
             let calibration = inputs::calibration(path)?;
             let gate = Gate::new(calibration, &self.executed, &self.bank)
                 .map_err(|error| error.at(path.display()))?;
+            if gate.fit() == CalibrationFit::Transferred && !transfer {
+                return Err(inputs::foreign_labels().at(path.display()));
+            }
             return Ok(Some(gate));
         }
-        let hint = "no gate is judged; --fit-fraction 0.5 fits one on half of the images";
         if self.bundle.manifest().calibration.is_none() {
-            report::note(&format!("{}: no calibration, so {hint}", self.name));
+            report::note(&format!("{}: no calibration; {UNGATED}", self.name));
             return Ok(None);
         }
         match Gate::new(self.bundle.calibration()?, &self.executed, &self.bank) {
             Ok(gate) => Ok(Some(gate)),
             Err(error) if error.kind() == ErrorKind::Policy => {
-                report::note(&format!("{}: {error}; {hint}", self.name));
+                report::note(&format!("{}: {error}; {UNGATED}", self.name));
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Whether the gate was fitted for these labels.
-    pub(super) fn is_transferred(&self) -> bool {
-        let fit = self.gate.as_ref().map(Gate::fit);
-        fit == Some(CalibrationFit::Transferred)
+/// Takes the bundle's own gate from embeddings that do not say that its graph made them: its thresholds may mean
+/// nothing there. A calibration that the user named is believed.
+pub(super) fn leave_out_foreign(args: &EvaluateArgs, models: &mut [Model], sets: &[Set]) {
+    let unknown = sets.iter().find(|set| set.is_of_unknown_graph());
+    let (Some(set), [own, ..]) = (unknown, models) else {
+        return;
+    };
+    let of_whom = format!(
+        "{}: the embeddings do not say which graph made them (`graph_sha256` in the metadata)",
+        set.name
+    );
+    if args.calibration.is_none() && own.gate.take().is_some() {
+        report::note(&format!(
+            "{of_whom}, so the bundle's calibration is left out; {UNGATED}"
+        ));
+    } else {
+        report::note(&format!("{of_whom}; taken for the bundle's"));
     }
 }
 

@@ -5,65 +5,104 @@ use std::path::PathBuf;
 use clipgate::evaluate::{Evaluation, Paired, Plots};
 use clipgate::{Gate, PromiseKind, Result};
 
+use super::EvaluateArgs;
 use super::Subject as Judged;
 use super::cards::{self, Seen};
-use crate::args::EvaluateArgs;
 use crate::numbers::count;
-use crate::report_html::{self, Page, Subject};
+use crate::report_html::{self, Cards, Page, Subject};
 
-/// The whole file.
-pub(super) fn render(
-    args: &EvaluateArgs,
-    judged: &[Judged],
-    evaluations: &[&Evaluation],
-    paired: Option<&Paired>,
-    folders: &[Option<PathBuf>],
-) -> Result<String> {
-    let plots = judged
-        .iter()
-        .map(Judged::plots)
-        .collect::<Result<Vec<Plots>>>()?;
-    let mut subjects =
-        judged
-            .iter()
-            .zip(evaluations)
-            .zip(&plots)
-            .map(|((judged, evaluation), plots)| Subject {
-                name: judged.model.name.clone(),
-                evaluation,
-                plots,
-            });
-    let own = &judged[0];
-    let sets = own.judged.iter().zip(&own.embedded).zip(folders);
-    let seen: Vec<Seen<'_>> = sets
-        .map(|((set, embedded), folder)| Seen {
+/// All that a page is made from.
+pub(super) struct Made<'a> {
+    pub(super) args: &'a EvaluateArgs,
+    pub(super) subjects: &'a [Judged],
+    pub(super) evaluations: &'a [&'a Evaluation],
+    pub(super) paired: Option<&'a Paired>,
+    /// Where each set's images lie; `None` for embeddings.
+    pub(super) folders: &'a [Option<PathBuf>],
+    /// Images that fitted the gates.
+    pub(super) fitted: Option<usize>,
+}
+
+impl Made<'_> {
+    /// The whole file.
+    pub(super) fn render(&self) -> Result<String> {
+        let plots = self.subjects.iter().map(Judged::plots);
+        let plots = plots.collect::<Result<Vec<Plots>>>()?;
+        let subject = |place: usize| Subject {
+            name: self.subjects[place].model.name.clone(),
+            evaluation: self.evaluations[place],
+            plots: &plots[place],
+        };
+        let (mut mistakes, mut refusals) = (Cards::default(), Cards::default());
+        let own = &self.subjects[0];
+        if own.model.gate.is_some() {
+            let (bank, limits) = (&own.model.bank, self.args.decode.limits());
+            let seen = self.seen();
+            mistakes = cards::mistakes(&seen, bank, &limits);
+            refusals = cards::refusals(&seen, bank, &limits);
+        }
+        Ok(report_html::render(&Page {
+            subject: subject(0),
+            reference: (self.subjects.len() > 1).then(|| subject(1)),
+            paired: self.paired,
+            promise: promise(own),
+            mistakes,
+            refusals,
+            facts: self.facts(),
+        }))
+    }
+
+    fn seen(&self) -> Vec<Seen<'_>> {
+        let own = &self.subjects[0];
+        let sets = own.judged.iter().zip(&own.embedded).zip(self.folders);
+        sets.map(|((set, embedded), folder)| Seen {
             set,
             names: &embedded.names,
             folder: folder.as_deref(),
         })
-        .collect();
-    let (bank, limits) = (&own.model.bank, args.decode.limits());
-    let gated = own.model.gate.is_some();
-    let Some(subject) = subjects.next() else {
-        return Ok(String::new());
-    };
-    Ok(report_html::render(&Page {
-        subject,
-        reference: subjects.next(),
-        paired,
-        promise: promise(own),
-        mistakes: if gated {
-            cards::mistakes(&seen, bank, &limits)
-        } else {
-            Default::default()
-        },
-        refusals: if gated {
-            cards::refusals(&seen, bank, &limits)
-        } else {
-            Default::default()
-        },
-        facts: facts(args, judged),
-    }))
+        .collect()
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let own = &self.subjects[0];
+        let mut facts = Vec::new();
+        for subject in self.subjects {
+            let model = &subject.model;
+            let version = model.bundle.manifest().version;
+            facts.push(("Model", format!("{}, version {version}", model.name)));
+            facts.push(("Graph", model.executed.graph.to_string()));
+            facts.push(("Gate", gate(model.gate.as_ref())));
+        }
+        if let Some(images) = self.fitted {
+            facts.push((
+                "Fitted on",
+                format!(
+                    "{} images of the labels, which are judged nowhere here",
+                    count(images)
+                ),
+            ));
+        }
+        facts.push(("Labels", labels(own)));
+        for (set, embedded) in own.judged.iter().zip(&own.embedded) {
+            let mut text = format!("{}: {} images", set.name, count(embedded.len()));
+            if set.unusable > 0 {
+                text.push_str(&format!(", {} of them show nothing", count(set.unusable)));
+            }
+            if embedded.failed > 0 {
+                text.push_str(&format!(
+                    ", {} more could not be read",
+                    count(embedded.failed)
+                ));
+            }
+            facts.push(("Images", text));
+        }
+        facts.push(("Intervals", format!(
+        "95\u{202f}%: Wilson's for shares of images, by resampling the images for all others ({} resamples, seed {})",
+            count(self.args.resamples as usize),
+        self.args.seed
+    )));
+        facts
+    }
 }
 
 fn promise(own: &Judged) -> String {
@@ -76,38 +115,6 @@ fn promise(own: &Judged) -> String {
         PromiseKind::None => promise.conditions.clone(),
         _ => format!("Promised: {promise}. {}", promise.conditions),
     }
-}
-
-fn facts(args: &EvaluateArgs, judged: &[Judged]) -> Vec<(&'static str, String)> {
-    let own = &judged[0];
-    let mut facts = Vec::new();
-    for subject in judged {
-        let model = &subject.model;
-        let version = model.bundle.manifest().version;
-        facts.push(("Model", format!("{}, version {version}", model.name)));
-        facts.push(("Graph", model.executed.graph.to_string()));
-        facts.push(("Gate", gate(model.gate.as_ref())));
-    }
-    facts.push(("Labels", labels(own)));
-    for (set, embedded) in own.judged.iter().zip(&own.embedded) {
-        let mut text = format!("{}: {} images", set.name, count(embedded.len()));
-        if set.unusable > 0 {
-            text.push_str(&format!(", {} of them show nothing", count(set.unusable)));
-        }
-        if embedded.failed > 0 {
-            text.push_str(&format!(
-                ", {} more could not be read",
-                count(embedded.failed)
-            ));
-        }
-        facts.push(("Images", text));
-    }
-    facts.push(("Intervals", format!(
-        "95\u{202f}%: Wilson's for shares of images, by resampling the images for all others ({} resamples, seed {})",
-            count(args.resamples as usize),
-        args.seed
-    )));
-    facts
 }
 
 fn gate(gate: Option<&Gate>) -> String {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clipgate::{Digest, Error, ErrorKind, LabelBank, Result};
 
-use crate::args::EvaluateArgs;
+use super::EvaluateArgs;
 use crate::labelled::{Embedded, ImageList};
 use crate::report;
 
@@ -135,6 +135,14 @@ impl Set {
     /// Where the images lie, if they are files that this run reads.
     pub(super) fn folder(&self) -> Option<PathBuf> {
         matches!(self.source, Source::Images(_)).then(|| self.root.clone())
+    }
+
+    /// Whether these are embeddings that do not say what made them.
+    pub(super) fn is_of_unknown_graph(&self) -> bool {
+        match &self.source {
+            Source::Images(_) => false,
+            Source::Embeddings(embedded) => embedded.graph_sha256.is_none(),
+        }
     }
 
     /// Refuses embeddings that say that another graph than `graph` made them.

@@ -1,0 +1,374 @@
+//! `clipgate calibrate`: thresholds for one's own images, with what they promise.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use clipgate::calibration::{Calibration, Method, Share};
+use clipgate::fit::{DEFAULT_ID_PASS_SHARE, FitOptions, LabelledImage, fit};
+use clipgate::{
+    Bundle, Error, ErrorKind, ExecutedGraph, ImageEncoder, LabelBank, OodScore, OodScores, Result,
+    Runtime, Scorer, Scores,
+};
+
+use crate::args::{CalibrateArgs, Format, MethodArg, RuleArgs};
+use crate::exit_code::Outcome;
+use crate::labelled::{Embedded, ImageList};
+use crate::output::Output;
+use crate::{inputs, report, runtime_search};
+
+/// Labels that a note names.
+const NAMED_LABELS: usize = 5;
+
+/// What to fit by unless it is said.
+const TARGET_RISK: f64 = 0.05;
+const CONFIDENCE: f64 = 0.95;
+const MISCOVERAGE: f64 = 0.1;
+
+pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
+    let mut options = args.rule.options(args.fit_fraction, args.seed)?;
+    let output = Output::at(&args.output)?;
+    let bundle = inputs::bundle(args.model.bundle.as_deref())?;
+    let runtime = runtime_search::load()?;
+    let own = inputs::own_bank(
+        args.labels.as_deref(),
+        args.bank.as_deref(),
+        &runtime,
+        &bundle,
+        args.model.session()?,
+    )?;
+    let bank = match own {
+        Some(bank) => bank,
+        None => Arc::new(bundle.label_bank()?),
+    };
+    let mut source = Source::new(args, &runtime, &bundle, &bank, format)?;
+    let labelled = source.labelled()?;
+    let others = source.others()?;
+    note_gaps(&labelled, &bank);
+
+    let manifest = bundle.manifest();
+    let scorer = Scorer::new(manifest.logit_scale, 1.0)?.with_logit_bias(manifest.logit_bias)?;
+    let images = measure(&labelled, &bank, &scorer)?;
+    let other_scores = match &others {
+        Some(others) => scores_of(others, &bank, &scorer)?,
+        None => Vec::new(),
+    };
+    options.score = bundles_score(&bundle, &labelled, &bank, &scorer)?;
+    options.source = source.name();
+    let bound_to = source.executed.binding(&bank);
+    let calibration = fit(&images, &other_scores, &scorer, bound_to, &options)?;
+    output.write(&calibration.to_json()?)?;
+    match format {
+        Format::Json => report::json(&serde_json::json!({
+            "output": output.name(),
+            "images": labelled.len(),
+            "unusable": labelled.unusable.len(),
+            "failed": labelled.failed,
+            "calibration": calibration,
+        })),
+        Format::Text => report::line(&describe(&calibration, &output, &bank)),
+    }
+    Ok(labelled
+        .outcome()
+        .and(others.map_or(Outcome::Answered, |others| others.outcome())))
+}
+
+impl RuleArgs {
+    /// The options of a fit, without contradictions.
+    pub(crate) fn options(&self, fit_fraction: f64, seed: u64) -> Result<FitOptions> {
+        let method = match self.method.unwrap_or(MethodArg::Ltt) {
+            MethodArg::Ltt => Method::Ltt,
+            MethodArg::Sgr => Method::Sgr,
+            MethodArg::Crc => Method::Crc,
+            MethodArg::AcceptRate => Method::AcceptRate,
+            MethodArg::Lac => Method::Lac,
+            MethodArg::Aps => Method::Aps,
+            MethodArg::Raps => Method::Raps,
+        };
+        let has_confidence = matches!(method, Method::Ltt | Method::Sgr);
+        let has_risk = has_confidence || method == Method::Crc;
+        let has_rate = method == Method::AcceptRate;
+        for (option, is_given, is_meant) in [
+            ("--target-risk", self.target_risk.is_some(), has_risk),
+            ("--confidence", self.confidence.is_some(), has_confidence),
+            ("--accept-rate", self.accept_rate.is_some(), has_rate),
+            (
+                "--miscoverage",
+                self.miscoverage.is_some(),
+                !has_risk && !has_rate,
+            ),
+        ] {
+            if is_given && !is_meant {
+                return refused(format!(
+                    "{option} means nothing to the method `{}`",
+                    name(method)
+                ));
+            }
+        }
+        let target = match method {
+            Method::AcceptRate => match self.accept_rate {
+                Some(rate) => rate,
+                None => return refused("the method `accept_rate` needs --accept-rate".to_owned()),
+            },
+            _ if has_risk => self.target_risk.unwrap_or(TARGET_RISK),
+            _ => self.miscoverage.unwrap_or(MISCOVERAGE),
+        };
+        let options = FitOptions {
+            confidence: self.confidence.unwrap_or(CONFIDENCE),
+            id_pass_share: self.id_pass.unwrap_or(DEFAULT_ID_PASS_SHARE),
+            fit_fraction,
+            seed,
+            ..FitOptions::new(method, target)
+        };
+        options.check().map(|()| options)
+    }
+}
+
+fn refused<T>(why: String) -> Result<T> {
+    Err(Error::new(ErrorKind::Caller, why))
+}
+
+/// The name that the calibration file gives a method.
+fn name(method: Method) -> String {
+    serde_json::to_value(method)
+        .ok()
+        .and_then(|value| Some(value.as_str()?.to_owned()))
+        .unwrap_or_default()
+}
+
+/// Where embeddings come from: an encoder that is opened once, or files.
+struct Source<'a> {
+    args: &'a CalibrateArgs,
+    bank: &'a LabelBank,
+    format: Format,
+    encoder: Option<ImageEncoder>,
+    executed: ExecutedGraph,
+}
+
+impl<'a> Source<'a> {
+    fn new(
+        args: &'a CalibrateArgs,
+        runtime: &Runtime,
+        bundle: &Bundle,
+        bank: &'a LabelBank,
+        format: Format,
+    ) -> Result<Self> {
+        let has_images = args.images.is_some() || args.ood.as_ref().is_some_and(|ood| ood.is_dir());
+        let encoder = has_images
+            .then(|| ImageEncoder::open(runtime, bundle, args.model.session()?))
+            .transpose()?;
+        Ok(Self {
+            args,
+            bank,
+            format,
+            encoder,
+            executed: bundle.executed_graph()?,
+        })
+    }
+
+    fn labelled(&mut self) -> Result<Embedded> {
+        match (&self.args.images, &self.args.embeddings) {
+            (Some(images), _) => {
+                let list = ImageList::labelled(images, self.bank)?;
+                self.encode(&list, "embedding images")
+            }
+            (None, Some(file)) => {
+                let embedded = Embedded::labelled_tensors(file, self.bank)?;
+                self.check_graph(embedded, file)
+            }
+            (None, None) => refused("--images or --embeddings is needed".to_owned()),
+        }
+    }
+
+    fn others(&mut self) -> Result<Option<Embedded>> {
+        let Some(path) = &self.args.ood else {
+            return Ok(None);
+        };
+        if path.is_dir() {
+            let list = ImageList::unlabelled(path)?;
+            return self.encode(&list, "embedding other images").map(Some);
+        }
+        let embedded = Embedded::unlabelled_tensors(path, self.bank.dimension())?;
+        self.check_graph(embedded, path).map(Some)
+    }
+
+    fn encode(&mut self, list: &ImageList, what: &'static str) -> Result<Embedded> {
+        let Some(encoder) = &mut self.encoder else {
+            return refused("no image encoder was opened".to_owned());
+        };
+        list.encode(&mut [encoder], &self.args.decode, self.format, what)
+            .pop()
+            .ok_or_else(|| Error::new(ErrorKind::Caller, "nothing was embedded"))
+    }
+
+    /// Embeddings of another graph calibrate nothing here.
+    fn check_graph(&self, embedded: Embedded, path: &Path) -> Result<Embedded> {
+        let own = self.executed.graph.to_string();
+        match &embedded.graph_sha256 {
+            Some(graph) if *graph != own => {
+                let error = Error::new(
+                    ErrorKind::Policy,
+                    format!("the embeddings are of graph {graph}, the bundle's is {own}"),
+                );
+                return Err(error.at(path.display()));
+            }
+            Some(_) => {}
+            None => report::note(&format!(
+                "{}: does not say which graph made the embeddings (`graph_sha256` in the metadata); taken for the \
+                 bundle's",
+                path.display()
+            )),
+        }
+        Ok(embedded)
+    }
+
+    /// What the images are called in the calibration: no path, because the file may be handed on.
+    fn name(&self) -> String {
+        let path = self.args.images.as_ref().or(self.args.embeddings.as_ref());
+        path.and_then(|path| path.file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+}
+
+/// Every image with its label, those that show nothing at the end.
+pub(crate) fn measure(
+    labelled: &Embedded,
+    bank: &LabelBank,
+    scorer: &Scorer,
+) -> Result<Vec<LabelledImage>> {
+    let seen = labelled
+        .image_embeds
+        .iter()
+        .zip(&labelled.labels)
+        .map(|(embedding, &label)| LabelledImage::measure(embedding, label, bank, scorer));
+    let unusable = labelled
+        .unusable
+        .iter()
+        .filter_map(|image| image.label)
+        .map(|label| Ok(LabelledImage::unusable(label)));
+    seen.chain(unusable).collect()
+}
+
+fn scores_of(embedded: &Embedded, bank: &LabelBank, scorer: &Scorer) -> Result<Vec<OodScores>> {
+    let mut scores = Scores::default();
+    embedded
+        .image_embeds
+        .iter()
+        .map(|embedding| {
+            scorer.score(embedding, bank, &mut scores)?;
+            Ok(OodScores::of(&scores, scorer))
+        })
+        .collect()
+}
+
+/// The out-of-distribution score that the bundle's makers chose, where these labels have it.
+pub(crate) fn bundles_score(
+    bundle: &Bundle,
+    labelled: &Embedded,
+    bank: &LabelBank,
+    scorer: &Scorer,
+) -> Result<OodScore> {
+    if bundle.manifest().calibration.is_none() {
+        return Ok(OodScore::Msp);
+    }
+    let score = bundle.calibration()?.ood().score;
+    let mut scores = Scores::default();
+    if let Some(embedding) = labelled.image_embeds.first() {
+        scorer.score(embedding, bank, &mut scores)?;
+        if OodScores::of(&scores, scorer).value(score).is_none() {
+            return Ok(OodScore::Msp);
+        }
+    }
+    Ok(score)
+}
+
+/// Says what weakens the promise: labels without an image, and images that are there twice.
+fn note_gaps(labelled: &Embedded, bank: &LabelBank) {
+    let unusable = labelled.unusable.iter().filter_map(|image| image.label);
+    let seen: HashSet<usize> = labelled.labels.iter().copied().chain(unusable).collect();
+    let missing: Vec<&str> = bank
+        .labels()
+        .iter()
+        .enumerate()
+        .filter(|(row, _)| !seen.contains(row))
+        .map(|(_, label)| label.name())
+        .collect();
+    if !missing.is_empty() {
+        let named = missing[..missing.len().min(NAMED_LABELS)].join(", ");
+        let more = if missing.len() > NAMED_LABELS {
+            ", ..."
+        } else {
+            ""
+        };
+        report::note(&format!(
+            "{} of {} labels have no image ({named}{more}): the calibration speaks of images of the others",
+            missing.len(),
+            bank.labels().len()
+        ));
+    }
+    let mut different = HashSet::new();
+    let copies = labelled
+        .image_embeds
+        .iter()
+        .filter(|embedding| {
+            !different.insert(bytemuck::cast_slice::<f32, u8>(embedding.as_slice()))
+        })
+        .count();
+    if copies > 0 {
+        report::note(&format!(
+            "{copies} images are copies of others: they show nothing new, and a promise that counts them is too sure; \
+             take them out"
+        ));
+    }
+    if !labelled.unusable.is_empty() {
+        report::note(&format!(
+            "{} images show nothing (dark, flat or covered) and count as abstentions, first {}",
+            labelled.unusable.len(),
+            labelled.unusable[0].name
+        ));
+    }
+}
+
+fn describe(calibration: &Calibration, output: &Output, bank: &LabelBank) -> String {
+    let point = calibration.operating_point();
+    let fitted = calibration.fitted_on();
+    let ood = calibration.ood();
+    let threshold = match calibration.sets() {
+        Some(sets) => format!("label sets up to a score of {:.4}", sets.threshold),
+        None => format!("confidence at {:.4}", calibration.confidence().threshold),
+    };
+    let sets = match point.mean_set_size {
+        Some(size) => format!(", {size:.2} labels in a set"),
+        None => String::new(),
+    };
+    format!(
+        "{}: {} labels, fitted on {} images, certified on {} others\n\
+         temperature {:.3}, out-of-distribution score {} at {:.4}, {threshold}\n\
+         of the certifying images {} are accepted, and {} of those are wrong{sets}\n\
+         promise: {}. {}",
+        output.name(),
+        bank.labels().len(),
+        fitted.temperature,
+        fitted.thresholds,
+        calibration.temperature(),
+        ood.score.as_str(),
+        ood.threshold,
+        share(&point.accepted),
+        share(&point.wrong),
+        calibration.promise(),
+        calibration.promise().conditions,
+    )
+}
+
+fn share(share: &Share) -> String {
+    match share.value() {
+        Some(value) => format!(
+            "{:.1} % ({:.1} to {:.1} %)",
+            value * 100.0,
+            share.low * 100.0,
+            share.high * 100.0
+        ),
+        None => "none".to_owned(),
+    }
+}
