@@ -81,7 +81,7 @@ pub fn aurc(confidences: &[f32], correct: &[bool]) -> Result<f64> {
 /// The excess of [`aurc`] over that of the best order of the same answers, all right ones before all wrong ones without
 /// ties (Geifman, Uziel and El-Yaniv 2018, arXiv 1805.08206, section 3).
 ///
-/// 0 to 1; 0 if and only if the order is the best. The best area is the exact sum `1/N Σ_{j=1..E} j / (N - E + j)` for
+/// 0 to 1; 0 if and only if the order is the best, and ties among wrong answers spoil it. The best area is the exact sum `1/N Σ_{j=1..E} j / (N - E + j)` for
 /// `E` wrong answers, so that 0 is reached; the paper goes on to approximate it by `r + (1 - r) ln(1 - r)` with
 /// `r = E / N`, which fd-shifts takes.
 ///

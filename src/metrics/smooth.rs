@@ -27,9 +27,10 @@ const REACH: f64 = 8.6;
 ///
 /// 0 to 1. Unlike the binned errors it changes continuously with the confidences and needs no number of bins.
 ///
-/// Computed as the authors' package `relplot` 1.0.3 does: bandwidths are halved down to 1/512, curves live on a grid,
-/// the Gaussian ends half a unit from its centre, and a grid with an even number of cells shifts it by half a cell.
-/// These choices move the result by some 0.001 from the formula's.
+/// Computed as the authors' package `relplot` 1.0.3 does, which strays from the formula in three ways. A confidence of
+/// exactly 0 or 1 counts half, because the grid's end cells are mirrored but not doubled. The Gaussian ends half a unit
+/// from its centre, so errors above some 0.2 come out too large, on a few images by far. Bandwidths are halved down to
+/// 1/512 and curves live on a grid, which moves the result by some 0.001.
 ///
 /// ```
 /// use clipgate::metrics::smooth_ece;
