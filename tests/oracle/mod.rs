@@ -2,6 +2,7 @@
 
 mod families;
 mod metrics;
+mod ood;
 mod pocket;
 mod preprocess;
 mod tokenizer;
