@@ -9,6 +9,7 @@
 
 mod architecture;
 mod cli;
+mod evaluate;
 mod families;
 mod hostile;
 mod oracle;

@@ -1,5 +1,7 @@
 //! What the gate does with the images: how many it answers, how many of those wrongly, and why it abstains.
 
+use std::collections::BTreeMap;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -13,7 +15,7 @@ use crate::metrics::wilson;
 use crate::ood::OodScore;
 
 /// Figures of a gate.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GateFigures {
     /// Share of the labels' images that are answered.
     pub coverage: Estimate,
@@ -39,6 +41,50 @@ pub struct GateFigures {
     pub calibration: CalibrationFit,
     /// What is promised of accepted answers.
     pub promise: Promise,
+}
+
+/// `{"coverage", "selective_risk", "accepted_ood", "risk_with_ood", "intervals": {"coverage": [low, high], ...}, ...}`.
+impl Serialize for GateFigures {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Wire<'a> {
+            #[serde(flatten)]
+            values: BTreeMap<&'static str, Option<f64>>,
+            intervals: BTreeMap<&'static str, [f64; 2]>,
+            id: &'a Outcomes,
+            ood: &'a [Outcomes],
+            score: OodScore,
+            score_threshold: f32,
+            confidence_threshold: f32,
+            temperature: f32,
+            calibration: CalibrationFit,
+            promise: &'a Promise,
+        }
+        let figures = [
+            ("coverage", Some(self.coverage)),
+            ("selective_risk", self.selective_risk),
+            ("accepted_ood", self.accepted_ood),
+            ("risk_with_ood", self.risk_with_ood),
+        ];
+        let interval = |(name, figure): &(&'static str, Option<Estimate>)| {
+            figure.map(|figure| (*name, [figure.low, figure.high]))
+        };
+        Wire {
+            intervals: figures.iter().filter_map(interval).collect(),
+            values: figures
+                .map(|(name, figure)| (name, figure.map(|figure| figure.value)))
+                .into(),
+            id: &self.id,
+            ood: &self.ood,
+            score: self.score,
+            score_threshold: self.score_threshold,
+            confidence_threshold: self.confidence_threshold,
+            temperature: self.temperature,
+            calibration: self.calibration,
+            promise: &self.promise,
+        }
+        .serialize(serializer)
+    }
 }
 
 /// One set's images by outcome.
@@ -170,7 +216,7 @@ pub(super) fn wrong_share(images: &mut dyn Iterator<Item = &Judgement>) -> f64 {
 fn by_reason<S: Serializer>(
     abstained: &[(Reason, usize)],
     serializer: S,
-) -> Result<S::Ok, S::Error> {
+) -> std::result::Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(abstained.len()))?;
     for (reason, count) in abstained {
         map.serialize_entry(reason.as_str(), count)?;

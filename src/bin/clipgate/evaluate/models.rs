@@ -85,7 +85,12 @@ impl Model {
             executed,
             gate: None,
         };
-        if args.fit_fraction.is_none() {
+        if args.fit_fraction.is_some() {
+            // Its score is taken after the images were embedded; a damaged file shows now.
+            if model.bundle.manifest().calibration.is_some() {
+                model.bundle.calibration()?;
+            }
+        } else {
             model.gate = model.calibrated(calibration, args.transfer)?;
         }
         Ok(model)

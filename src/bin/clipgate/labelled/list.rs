@@ -162,9 +162,12 @@ impl ImageList {
     }
 
     fn not_empty(self) -> Result<Self> {
-        match self.paths.is_empty() {
-            true => Err(refused("no image")),
-            false => Ok(self),
+        match (self.paths.is_empty(), self.strays.len()) {
+            (false, _) => Ok(self),
+            (true, 0) => Err(refused("no image")),
+            (true, strays) => Err(refused(&format!(
+                "no image in a folder that is named after a label ({strays} files lie in no such folder)"
+            ))),
         }
     }
 }
