@@ -46,6 +46,7 @@ pub mod drift;
 mod embedding;
 mod encoder;
 mod error;
+pub mod evaluate;
 pub mod file;
 pub mod fit;
 mod frame;

@@ -177,8 +177,8 @@ impl Scorer {
         Ok(())
     }
 
-    /// The same image's probabilities at this scorer's temperature, from the cosines that `scores` holds: exactly
-    /// what [`score`](Self::score) would give.
+    /// The same image's probabilities at this scorer's temperature, from the cosines that `scores` holds: what
+    /// [`score`](Self::score) would give, to the bit where no negative is compared in int8.
     ///
     /// ```
     /// use clipgate::{Embedding, Label, LabelBank, Scorer, Scores};
@@ -200,6 +200,7 @@ impl Scorer {
             &scores.similarities,
             &scores.negative_similarities,
             scale,
+            self.negative_weight,
             &mut scores.probabilities,
         );
     }

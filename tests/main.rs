@@ -10,6 +10,7 @@
 mod architecture;
 mod cli;
 mod drift;
+mod evaluate;
 mod families;
 mod hostile;
 mod negatives;

@@ -41,7 +41,7 @@ impl ModelArgs {
 }
 
 impl DecodeArgs {
-    fn limits(&self) -> DecodeLimits {
+    pub(crate) fn limits(&self) -> DecodeLimits {
         let mut limits = DecodeLimits::default();
         let million = |count: u32| u64::from(count) * 1_000_000;
         limits.max_pixels = self.max_megapixels.map_or(limits.max_pixels, million);
