@@ -226,13 +226,18 @@ fn risk_coverage(page: &Page<'_>) -> Markup {
 }
 
 fn reliability(page: &Page<'_>) -> Markup {
+    let shape = if page.reference.is_some() {
+        "plots"
+    } else {
+        "wide"
+    };
     html! {
         section {
             h2 { "Are its probabilities true?" }
             p.about { "Of answers that are stated with 80 %, eight in ten should be right: points on the dotted line. \
                        Below it the model is too sure, above it too modest. Grey bars show how many images fall \
                        into each range." }
-            div.plots { @for (place, subject) in subjects(page).enumerate() {
+            div class=(shape) { @for (place, subject) in subjects(page).enumerate() {
                 @let ece = subject.evaluation.id.metrics.get(&clipgate::evaluate::Metric::Ece);
                 @let ece = ece.map_or_else(String::new, |ece| figure(clipgate::evaluate::Metric::Ece, ece.value));
                 (plots::reliability(&format!("reliability-{place}"), &subject.name, &ece, &subject.plots.reliability))

@@ -133,7 +133,7 @@ fn gate(subject: &Evaluation, reference: Option<&Evaluation>, paired: Option<&Pa
             "Other images answered",
             own.accepted_ood,
             accepted,
-            None,
+            paired.and_then(|paired| paired.accepted_ood),
         ));
     }
     rows

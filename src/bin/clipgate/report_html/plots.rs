@@ -150,7 +150,7 @@ pub(super) fn histogram(id: &str, histogram: &Histogram) -> Markup {
             "Shares of each set by score; below the cut the gate says: none of the labels."
                 .to_owned(),
         x: Axis {
-            label: "score",
+            label: score,
             low: histogram.low,
             high: histogram.high,
             tick: short,

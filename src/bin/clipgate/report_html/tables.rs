@@ -11,7 +11,7 @@ pub(super) fn figures(names: &[&str], groups: &[(&str, Vec<Row>)]) -> Markup {
     let compared = names.len() > 1;
     let columns = 1 + names.len() + 2 * usize::from(compared);
     html! {
-        div.scroll { table.figures {
+        div.scroll { table.figures.compared[compared] {
             thead { tr {
                 td {}
                 @for name in names { th scope="col" { (name) } }
@@ -67,7 +67,7 @@ pub(super) fn scores(sets: &[OodFigures]) -> Markup {
         return html! {};
     };
     html! {
-        div.scroll { table {
+        div.scroll { table.scores {
             thead {
                 tr {
                     th scope="col" rowspan="2" { "Score" }

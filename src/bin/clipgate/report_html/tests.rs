@@ -250,8 +250,3 @@ fn without_a_gate_none_is_shown() {
     assert!(page.contains("no gate was judged"));
     assert!(!page.contains("Wrong among answered"));
 }
-
-#[test]
-fn look() {
-    std::fs::write("/work/build/evaluate/synthetic.html", page_of(true, true)).unwrap();
-}
