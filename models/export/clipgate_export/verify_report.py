@@ -59,7 +59,7 @@ def _head(report: Report) -> str:
     unknown = sum(checked.held is None for checked in report.checked)
     verdict = f"**{missed} of {len(report.checked)} bars missed.**" if missed else "All bars that were measured hold."
     if unknown:
-        verdict += f" {unknown} could not be measured: labelled images (one folder a label) are needed."
+        verdict += f" {unknown} could not be measured: labelled (one folder a label) or more varied images are needed."
     if (warning := report.likeness.warning()) is not None:
         verdict += f"\n\n**Warning:** {warning}."
     return f"# {report.subject.int8.name} against {report.subject.fp32.name}\n\n{verdict}"
