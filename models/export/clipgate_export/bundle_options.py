@@ -46,8 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-centred-cosine",
         type=float,
+        default=DEFAULTS["min-centred-cosine"],
         metavar="X",
-        help="least mean cosine with the mean fp32 embedding taken from both (default: none is asked)",
+        help="the same with the mean fp32 embedding taken from both, which leaves what tells images apart; 0 asks "
+        "nothing (%(default)s)",
     )
     parser.add_argument(
         "--max-drop",

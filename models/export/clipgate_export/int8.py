@@ -58,5 +58,5 @@ def to_int8(
 
 
 def _aim(target: float | None) -> float | None:
-    """The target with its margin; one of 1 or more cannot be reached and is left to the check of the whole."""
-    return None if target is None or target >= 1 else 1 - MARGIN * (1 - target)
+    """The target with its margin; one of 0 asks nothing, one of 1 cannot be reached and is left to the final check."""
+    return 1 - MARGIN * (1 - target) if target is not None and 0 < target < 1 else None

@@ -2,8 +2,9 @@
 
     python -m clipgate_export.speed fp32.onnx int8.onnx
 
-One process, one thread, ONNX Runtime on the CPU. The three take turns, so that a busy or throttled machine
-slows them alike; each round's figure is the median of some runs, each ratio the median over the rounds.
+One process, one thread, ONNX Runtime on the CPU. The three take turns, so that a throttled machine slows them
+alike; times are the thread's own CPU time, so that other work hardly shows. Each round's figure is the median of some
+runs, each ratio the median over the rounds.
 The bare products are MatMulInteger (QUInt8 by QInt8) of the int8 graph's own linear layers and convolutions:
 as many distinct weights, the same shapes, nothing between them. Products of two activations are not among them.
 """
@@ -69,9 +70,9 @@ def bare(sizes: list[tuple[int, int, int]]) -> tuple[ModelProto, dict[str, np.nd
 def median_ms(run: Callable[[], object], runs: int) -> float:
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.thread_time()
         run()
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return float(np.median(times) * 1000)
 
 

@@ -38,7 +38,9 @@ LIMITS = (
     Limit("max-drop", "upper 95 % bound of the drop in accuracy", "points", True, 2.0, LABELLED),
     Limit("min-cosine", "mean cosine of int8 to fp32", "", False, 0.99),
     Limit("min-cosine-p1", "1st percentile of the cosine", "", False, None),
-    Limit("min-centred-cosine", "mean cosine of int8 to fp32 less fp32's mean embedding", "", False, None),
+    Limit(
+        "min-centred-cosine", "mean cosine of int8 to fp32 less fp32's mean embedding", "", False, 0.9, "varied images"
+    ),
     Limit("min-agreement", "images with the same best label", "%", False, None, "a label bank (--labels)"),
     Limit("max-ece", "calibration error after refitting", "", True, None, LABELLED),
     Limit("max-auroc-drop", "largest drop in AUROC over the outside sets", "points", True, None, "--ood NAME=DIR"),
@@ -179,7 +181,7 @@ def check(
         "max-drop": None if labelled is None else 100 * labelled.drop.upper,
         "min-cosine": float(likeness.plain.mean()),
         "min-cosine-p1": float(np.quantile(likeness.plain, 0.01)),
-        "min-centred-cosine": float(likeness.centred.mean()),
+        "min-centred-cosine": None if likeness.warning() else float(likeness.centred.mean()),
         "min-agreement": None if agreement is None else 100 * agreement,
         "max-ece": None if labelled is None else labelled.int8.ece_after,
         "max-auroc-drop": max((100 * (a - b) for s in areas for a, b in s.areas.values()), default=None),

@@ -33,6 +33,16 @@ def draw(model: nn.Module, seed: int, mean: Sequence[float], std: Sequence[float
     preprocessing.
     """
     noise = torch.Generator().manual_seed(seed)
+    move_off_neutral(model, noise)
+    size = model.visual.image_size
+    photos = noise_photos(PHOTOS, size if isinstance(size, int) else size[0], noise)
+    shape = (1, 3, 1, 1)
+    with torch.no_grad():
+        measure_statistics(model.visual, (photos - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape))
+
+
+def move_off_neutral(model: nn.Module, noise: torch.Generator) -> None:
+    """Norms, biases and LayerScales away from 0 and 1, closed branches opened, CLIP's usual logit scale."""
     with torch.no_grad():
         for name, value in model.named_parameters():
             moved = OFF_NEUTRAL * torch.randn(value.shape, generator=noise)
@@ -43,10 +53,6 @@ def draw(model: nn.Module, seed: int, mean: Sequence[float], std: Sequence[float
                 value.copy_((BRANCH if closed else 1.0) * (1 + moved))
             elif value.ndim == 1:
                 value.add_(moved)
-        size = model.visual.image_size
-        photos = noise_photos(PHOTOS, size if isinstance(size, int) else size[0], noise)
-        shape = (1, 3, 1, 1)
-        measure_statistics(model.visual, (photos - torch.tensor(mean).view(shape)) / torch.tensor(std).view(shape))
 
 
 def is_scale(name: str, value: Tensor) -> bool:
