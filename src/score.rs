@@ -1,9 +1,13 @@
 //! Scores: cosines of an image with every label, logits, and calibrated probabilities.
 
+mod pairs;
+
 use crate::bank::LabelBank;
 use crate::embedding::{Embedding, dot};
 use crate::error::{Error, Result};
 use crate::search::rescore;
+
+pub(crate) use pairs::Pair;
 
 /// The largest logit scale that is believed: CLIP clips its own at 100, SigLIP reaches 120.
 pub const MAX_LOGIT_SCALE: f32 = 1000.0;
@@ -15,9 +19,6 @@ pub const MAX_LOGIT_BIAS: f32 = 1000.0;
 /// negatives they are compared in int8 alone, which errs by 2 % of that. Of 10,000 names with CLIP ViT-B/32's photos 4 %
 /// are nearer.
 const RESCORED_LOGITS: f32 = 4.0;
-
-/// Labels and negatives that are paired with each other: "k_pos" and "k_neg" of NegRefine's authors' code.
-const PAIRED: usize = 5;
 
 /// Turns an image embedding into cosines and probabilities over a bank's labels.
 ///
@@ -41,15 +42,6 @@ pub struct Scores {
     probabilities: Vec<f32>,
     pairs: Vec<Pair>,
     quantized_image: Vec<i16>,
-}
-
-/// A label and a negative, both near the image.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Pair {
-    /// Cosine of the image with the direction half-way between the two texts.
-    pub(crate) both: f32,
-    /// Cosine of the image with the negative.
-    pub(crate) negative: f32,
 }
 
 impl Scorer {
@@ -173,7 +165,7 @@ impl Scorer {
             self.negative_weight,
             &mut scores.probabilities,
         );
-        scores.pair(bank);
+        pairs::pair(bank, scores);
         Ok(())
     }
 
@@ -273,45 +265,6 @@ impl Scores {
     pub(crate) fn pairs(&self) -> &[Pair] {
         &self.pairs
     }
-
-    /// A unit vector half-way between unit vectors a and b is `(a + b) / |a + b|`, and `|a + b|² = 2 + 2 a·b`.
-    fn pair(&mut self, bank: &LabelBank) {
-        self.pairs.clear();
-        let (texts, negatives) = (bank.text_embeds(), bank.negative_embeds());
-        for label in nearest(&self.similarities).into_iter().flatten() {
-            for negative in nearest(&self.negative_similarities).into_iter().flatten() {
-                let (Some(a), Some(b)) = (
-                    texts.row(label).to_slice(),
-                    negatives.row(negative).to_slice(),
-                ) else {
-                    continue;
-                };
-                let sum = self.similarities[label] + self.negative_similarities[negative];
-                let length = (2.0 + 2.0 * dot(a, b)).max(f32::EPSILON).sqrt();
-                self.pairs.push(Pair {
-                    both: (sum / length).clamp(-1.0, 1.0),
-                    negative: self.negative_similarities[negative],
-                });
-            }
-        }
-    }
-}
-
-/// Rows of the largest cosines, best first.
-fn nearest(cosines: &[f32]) -> [Option<usize>; PAIRED] {
-    let mut rows = [None; PAIRED];
-    let cosine_of = |row: Option<usize>| row.map_or(f32::NEG_INFINITY, |row| cosines[row]);
-    for (row, &cosine) in cosines.iter().enumerate() {
-        if cosine > cosine_of(rows[PAIRED - 1]) {
-            rows[PAIRED - 1] = Some(row);
-            for place in (1..PAIRED).rev() {
-                if cosine_of(rows[place]) > cosine_of(rows[place - 1]) {
-                    rows.swap(place, place - 1);
-                }
-            }
-        }
-    }
-    rows
 }
 
 /// Softmax of `scale * cosine` over labels and negatives, these counted `weight` times; only the labels' part is written.
