@@ -50,6 +50,8 @@ use crate::ood::{OodScore, OodScores};
 use crate::score::{Scorer, Scores};
 use crate::selective::declare_path;
 
+pub use temperature::{PRIOR_ERRORS, fit_temperature};
+
 use certify::{Certificate, Certifying};
 
 /// The fewest images that fit a temperature and a cut, however weak the promise.
@@ -287,8 +289,7 @@ impl Development {
                 (MIN_FIT_IMAGES as f64 / options.fit_fraction).ceil()
             )));
         }
-        let temperature =
-            temperature::fit_temperature(usable(), scorer.logit_scale(), temperature::PRIOR_ERRORS);
+        let temperature = fit_temperature(images, scorer, PRIOR_ERRORS);
         let score = if others.is_empty() {
             options.score
         } else {
