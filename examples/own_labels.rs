@@ -8,8 +8,9 @@
 //! not sure (Transferred calibration)
 //! ```
 //!
-//! The photo shows a cup, which none of the labels says: the thresholds were fitted on other labels, so the answer is
-//! marked `Transferred` and promises nothing.
+//! The photo shows a cup, which none of the labels says. The model's own labels are their negatives: they take the
+//! probability that is not theirs. The thresholds were fitted on other labels, so the answer is marked `Transferred` and
+//! promises nothing.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &[],
         |_| (),
     )?;
+    let (bank, _) = bank.with_negatives_of(&bundle.label_bank()?)?;
     let mut classifier = Classifier::options().bank(bank).open(&runtime, &bundle)?;
 
     let image = decode_file(&image, &DecodeLimits::default())?;

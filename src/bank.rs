@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::embedding::dot;
 use crate::error::{Error, Result};
 use crate::label::{Label, MAX_LABELS, check_labels};
+use crate::search::{QUANTIZED_FROM, QuantizedRows};
 
 /// The widest embedding that a bank may hold.
 pub const MAX_DIMENSION: usize = 1 << 14;
@@ -44,6 +45,7 @@ pub struct LabelBank {
     negative_embeds: Matrix,
     dimension: usize,
     digest: OnceLock<Digest>,
+    quantized: OnceLock<QuantizedRows>,
 }
 
 impl LabelBank {
@@ -60,6 +62,7 @@ impl LabelBank {
             negative_embeds: Matrix::Owned(Vec::new()),
             dimension,
             digest: OnceLock::new(),
+            quantized: OnceLock::new(),
         };
         bank.check()?;
         Ok(bank)
@@ -77,6 +80,7 @@ impl LabelBank {
             negatives: negatives.labels,
             negative_embeds: negatives.text_embeds,
             digest: OnceLock::new(),
+            quantized: OnceLock::new(),
             ..self
         })
     }
@@ -128,6 +132,7 @@ impl LabelBank {
             negative_embeds,
             dimension,
             digest: OnceLock::new(),
+            quantized: OnceLock::new(),
         };
         bank.check()?;
         Ok(bank)
@@ -270,6 +275,14 @@ impl LabelBank {
     /// Text embeddings of the negatives, `[M, D]`, unit rows.
     pub fn negative_embeds(&self) -> ArrayView2<'_, f32> {
         self.rows(&self.negative_embeds, self.negatives.len())
+    }
+
+    /// The int8 copy of the negatives, where they are so many that it pays; made when it is first asked for.
+    pub(crate) fn quantized_negatives(&self) -> Option<&QuantizedRows> {
+        (self.negatives.len() >= QUANTIZED_FROM).then(|| {
+            self.quantized
+                .get_or_init(|| QuantizedRows::of(self.negative_embeds.values(), self.dimension))
+        })
     }
 
     fn rows<'a>(&self, matrix: &'a Matrix, rows: usize) -> ArrayView2<'a, f32> {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use crate::bank::LabelBank;
 use crate::bundle::Bundle;
 use crate::calibration::{Calibration, Promise, PromiseKind};
-use crate::decision::{Abstention, Decision};
+use crate::decision::{Abstention, Decision, Reason};
+use crate::drift::{DriftMonitor, DriftOptions, DriftStatus};
 use crate::encoder::ImageEncoder;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::gate::{CalibrationFit, Gate};
 use crate::ood::OodScores;
@@ -28,6 +29,7 @@ pub struct Classifier {
     bank: Arc<LabelBank>,
     scorer: Scorer,
     gate: Gate,
+    drift: Option<DriftMonitor>,
     top_k: usize,
     scores: Scores,
     rows: Vec<usize>,
@@ -39,7 +41,14 @@ pub struct ClassifierOptions {
     session: SessionOptions,
     bank: Option<Arc<LabelBank>>,
     calibration: Option<Calibration>,
+    drift: Option<Drift>,
     top_k: Option<usize>,
+}
+
+/// Whose scores frames are compared with.
+enum Drift {
+    Calibration(DriftOptions),
+    Monitor(Box<DriftMonitor>),
 }
 
 /// The answer to one frame.
@@ -56,6 +65,8 @@ pub struct Classification {
     pub calibration: CalibrationFit,
     /// What is promised of accepted answers; always [`PromiseKind::None`] where transferred.
     pub promise: PromiseKind,
+    /// Whether the frames still look like the calibration's images; `None` where nobody asked.
+    pub drift: Option<DriftStatus>,
     /// Where the time went.
     pub timings: Timings,
 }
@@ -123,7 +134,14 @@ impl Classifier {
         timings.encode = encoded - prepared;
         self.scorer.score(embedding, &self.bank, &mut self.scores)?;
         let ood = OodScores::of(&self.scores, &self.scorer);
-        let decision = self.gate.decide(&self.scores, &ood, &self.bank);
+        let mut decision = self.gate.decide(&self.scores, &ood, &self.bank);
+        if let Some(drift) = &mut self.drift {
+            let rule = self.gate.ood_rule(self.scores.is_relative());
+            let status = drift.observe(ood.value(rule.score).unwrap_or(f32::NAN));
+            if status.is_stale() && decision.accepted().is_some() {
+                decision = Decision::Abstain(Abstention::because(Reason::StaleCalibration));
+            }
+        }
         self.scores.top(self.top_k, &mut self.rows);
         timings.decide = encoded.elapsed();
         Ok(self.answer(decision, Some(ood), timings))
@@ -158,6 +176,7 @@ impl Classifier {
             scores,
             calibration: self.gate.fit(),
             promise: self.promise().kind,
+            drift: self.drift(),
             timings,
         }
     }
@@ -175,6 +194,19 @@ impl Classifier {
     /// What is promised of accepted answers.
     pub fn promise(&self) -> &Promise {
         self.gate.promise()
+    }
+
+    /// Whether the frames so far look like the calibration's images; `None` without [`ClassifierOptions::drift`].
+    pub fn drift(&self) -> Option<DriftStatus> {
+        self.drift.as_ref().map(DriftMonitor::status)
+    }
+
+    /// Forgets the drift of the frames so far, and with it the reason `stale_calibration`: see
+    /// [`DriftMonitor::reset`].
+    pub fn reset_drift(&mut self) {
+        if let Some(drift) = &mut self.drift {
+            drift.reset();
+        }
     }
 }
 
@@ -197,6 +229,22 @@ impl ClassifierOptions {
         self
     }
 
+    /// Watches the frames for drift away from the images that the calibration keeps the scores of. From the alarm
+    /// on, what would be accepted is an abstention with [`Reason::StaleCalibration`] until
+    /// [`Classifier::reset_drift`]; nothing else changes. Frames that show nothing are not compared.
+    pub fn drift(mut self, options: DriftOptions) -> Self {
+        self.drift = Some(Drift::Calibration(options));
+        self
+    }
+
+    /// As [`drift`](Self::drift), beside scores of the caller's own: of frames of this very camera, say, that need no
+    /// labels. The score is the one that the gate asks, `scores.value(gate.ood_rule(true).score)` (`false` for one
+    /// label without negatives).
+    pub fn drift_monitor(mut self, monitor: DriftMonitor) -> Self {
+        self.drift = Some(Drift::Monitor(Box::new(monitor)));
+        self
+    }
+
     /// Candidates that each answer lists; 5 unless set.
     pub fn top_k(mut self, top_k: usize) -> Self {
         self.top_k = Some(top_k);
@@ -208,7 +256,8 @@ impl ClassifierOptions {
     /// # Errors
     /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) for a damaged bundle;
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the self-test fails;
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) for a calibration of another graph, or for none;
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) for a calibration of another graph, or for none, or for one
+    /// that cannot tell drift though it is asked to: it keeps no scores, or those of other labels;
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for a bank of another dimension, or for no labels.
     pub fn open(self, runtime: &Runtime, bundle: &Bundle) -> Result<Classifier> {
         let encoder = ImageEncoder::open(runtime, bundle, self.session)?;
@@ -234,14 +283,48 @@ impl ClassifierOptions {
         let scorer = Scorer::new(manifest.logit_scale, calibration.temperature())?
             .with_logit_bias(manifest.logit_bias)?;
         let gate = Gate::new(calibration, encoder.executed(), &bank)?;
+        let scorer = match gate.fit() {
+            CalibrationFit::Transferred if !bank.negatives().is_empty() => {
+                scorer.with_negative_weight(balance(&bank))?
+            }
+            _ => scorer,
+        };
+        let drift = match self.drift {
+            None => None,
+            Some(Drift::Calibration(options)) => Some(calibrated_drift(&gate, options)?),
+            Some(Drift::Monitor(monitor)) => Some(*monitor),
+        };
         Ok(Classifier {
             encoder,
             bank,
             scorer,
             gate,
+            drift,
             top_k: self.top_k.unwrap_or(DEFAULT_TOP_K),
             scores: Scores::default(),
             rows: Vec::new(),
         })
     }
+}
+
+/// The weight at which a bank's negatives together are as likely beforehand as its labels: see
+/// [`Scorer::with_negative_weight`]. Transferred thresholds know nothing of this bank, and three labels among hundreds of
+/// negatives of weight 1 would never reach them.
+fn balance(bank: &LabelBank) -> f32 {
+    bank.labels().len() as f32 / bank.negatives().len() as f32
+}
+
+/// A monitor beside the calibration's own images.
+fn calibrated_drift(gate: &Gate, options: DriftOptions) -> Result<DriftMonitor> {
+    if gate.fit() == CalibrationFit::Transferred {
+        return Err(Error::policy(
+            "drift cannot be told by a calibration of other labels: fit one on these",
+        ));
+    }
+    let Some(reference) = gate.calibration().drift() else {
+        return Err(Error::policy(
+            "drift cannot be told by a calibration that keeps no scores: fit one on images of your own",
+        ));
+    };
+    DriftMonitor::new(reference, options)
 }

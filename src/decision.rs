@@ -62,6 +62,9 @@ pub enum Reason {
     LowConfidence,
     /// More than one label is in the set that the calibration promises to hold the true one.
     Ambiguous,
+    /// The frame itself passed, but the stream has drifted away from the calibration's images: see
+    /// [`DriftMonitor`](crate::DriftMonitor).
+    StaleCalibration,
 }
 
 impl Abstention {
@@ -97,6 +100,7 @@ impl Reason {
             Self::OutOfDistribution => "out_of_distribution",
             Self::LowConfidence => "low_confidence",
             Self::Ambiguous => "ambiguous",
+            Self::StaleCalibration => "stale_calibration",
         }
     }
 }
@@ -109,6 +113,7 @@ impl fmt::Display for Reason {
             Self::OutOfDistribution => "this looks like none of the labels",
             Self::LowConfidence => "a label is near, but not surely enough",
             Self::Ambiguous => "more than one label fits",
+            Self::StaleCalibration => "the images have changed since the calibration, fit it again",
         })
     }
 }

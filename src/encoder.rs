@@ -10,7 +10,8 @@ use crate::embedding::Embedding;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::gate::ExecutedGraph;
-use crate::label::{Label, check_labels};
+use crate::label::{Label, MAX_LABELS, check_labels};
+use crate::negatives::{Mined, Miner};
 use crate::preprocess::{FrameQuality, Preprocessor};
 use crate::runtime::Runtime;
 use crate::session::{Session, SessionOptions};
@@ -205,23 +206,7 @@ impl TextEncoder {
         templates: &[String],
         mut progress: impl FnMut(usize),
     ) -> Result<LabelBank> {
-        let own_template = [self.template.clone()];
-        let templates = if templates.is_empty() {
-            &own_template
-        } else {
-            templates
-        };
-        if templates.len() > MAX_TEMPLATES {
-            return Err(Error::caller(format!(
-                "{} templates; at most {MAX_TEMPLATES}",
-                templates.len()
-            )));
-        }
-        if let Some(template) = templates.iter().find(|template| !template.contains("{}")) {
-            return Err(Error::caller(format!(
-                "the template {template:?} has no {{}} for the label"
-            )));
-        }
+        let templates = self.templates(templates)?;
         let labels: Vec<Label> = names
             .iter()
             .enumerate()
@@ -236,63 +221,137 @@ impl TextEncoder {
         let mut described = Vec::with_capacity(labels.len());
         let mut fillers = HashMap::new();
         for (done, label) in labels.into_iter().enumerate() {
-            let prompts: Vec<String> = templates
-                .iter()
-                .map(|t| t.replace("{}", label.name()))
-                .collect();
-            let mean = self
-                .mean(&prompts, &templates[0], &mut fillers)
-                .map_err(|error| error.at(format!("label {:?}", label.name())))?;
+            let name = label.name().to_owned();
+            let (label, mean) = self
+                .prompted(label, &templates, &mut fillers)
+                .and_then(|known| {
+                    known.ok_or_else(|| {
+                        Error::caller(
+                            "the text encoder knows none of its pieces; use other words, or the bundle of a larger model",
+                        )
+                    })
+                })
+                .map_err(|error| error.at(format!("label {name:?}")))?;
             dimension = mean.dimension();
             rows.extend_from_slice(mean.as_slice());
-            // Ensembles of many templates would outgrow the file's header.
-            described.push(if prompts.len() == 1 {
-                label.with_prompts(prompts)
-            } else {
-                label
-            });
+            described.push(label);
             progress(done + 1);
         }
         LabelBank::new(described, rows, dimension)
     }
 
-    /// The mean of a label's prompts, of which the first is `template` with the label in it.
-    fn mean(
+    /// A bank of the same labels with negatives from lists of words, at most `most` of them all: each list gives the
+    /// same share of itself, the words farthest from the labels (NegLabel: Jiang et al. 2024, arXiv 2403.20078, section
+    /// 3.1, whose lists are WordNet's nouns and adjectives). Words are prompted as labels are; those that the encoder
+    /// knows no piece of are passed over. `progress` is told how many words are done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for templates as [`label_bank`](Self::label_bank), for a word that
+    /// can be no label, and for more than [`MAX_LABELS`](crate::MAX_LABELS) words or negatives.
+    pub fn mine_negatives(
         &mut self,
-        prompts: &[String],
-        template: &str,
+        bank: LabelBank,
+        lists: &[Vec<String>],
+        templates: &[String],
+        most: usize,
+        mut progress: impl FnMut(usize),
+    ) -> Result<(LabelBank, Mined)> {
+        let words: usize = lists.iter().map(Vec::len).sum();
+        if words > MAX_LABELS {
+            return Err(Error::caller(format!(
+                "{words} words; at most {MAX_LABELS}"
+            )));
+        }
+        let templates = self.templates(templates)?;
+        let mut fillers = HashMap::new();
+        let mut miner = Miner::new(&bank, most)?;
+        let mut done = 0;
+        for list in lists {
+            miner.begin_list(list.len(), words);
+            for word in list {
+                if miner.wants(word) {
+                    match self.prompted(Label::new(word)?, &templates, &mut fillers)? {
+                        Some((label, embedding)) => miner.offer(label, &embedding)?,
+                        None => miner.pass_unknown(),
+                    }
+                }
+                done += 1;
+                progress(done);
+            }
+        }
+        let (negatives, mined) = miner.finish()?;
+        Ok(match negatives {
+            Some(negatives) => (bank.with_negatives(negatives)?, mined),
+            None => (bank, mined),
+        })
+    }
+
+    /// The templates to use: the bundle's own where none are given.
+    fn templates(&self, templates: &[String]) -> Result<Vec<String>> {
+        if templates.is_empty() {
+            return Ok(vec![self.template.clone()]);
+        }
+        if templates.len() > MAX_TEMPLATES {
+            return Err(Error::caller(format!(
+                "{} templates; at most {MAX_TEMPLATES}",
+                templates.len()
+            )));
+        }
+        if let Some(template) = templates.iter().find(|template| !template.contains("{}")) {
+            return Err(Error::caller(format!(
+                "the template {template:?} has no {{}} for the label"
+            )));
+        }
+        Ok(templates.to_vec())
+    }
+
+    /// A label with the mean of its prompts, or `None` where the encoder knows none of its pieces.
+    fn prompted(
+        &mut self,
+        label: Label,
+        templates: &[String],
         fillers: &mut HashMap<Vec<i64>, Embedding>,
-    ) -> Result<Embedding> {
+    ) -> Result<Option<(Label, Embedding)>> {
         let mut sum = Vec::new();
-        for (place, prompt) in prompts.iter().enumerate() {
-            let ids = self.tokenizer.encode(prompt)?;
+        let mut prompts = Vec::with_capacity(templates.len());
+        for template in templates {
+            let prompt = template.replace("{}", label.name());
+            let ids = self.tokenizer.encode(&prompt)?;
             let embedding = self.run(&ids)?;
-            if place == 0 {
-                self.check_known(ids, &embedding, template, fillers)?;
+            if prompts.is_empty() && !self.knows(ids, &embedding, template, fillers)? {
+                return Ok(None);
             }
             sum.resize(embedding.dimension(), 0.0f32);
             sum.iter_mut()
                 .zip(embedding.as_slice())
                 .for_each(|(sum, value)| *sum += value);
+            prompts.push(prompt);
         }
-        Embedding::new(&sum)
+        let mean = Embedding::new(&sum)?;
+        // Ensembles of many templates would outgrow the file's header.
+        let label = if prompts.len() == 1 {
+            label.with_prompts(prompts)
+        } else {
+            label
+        };
+        Ok(Some((label, mean)))
     }
 
-    /// An error where the encoder reads the label as it reads as many [`FILLER`]s: to the bit, so that an encoder
-    /// that has learnt anything about any of its tokens passes. A small encoder has tokens that it never saw, and a
-    /// label of these would be accepted for whatever lies near the middle of all texts.
-    fn check_known(
+    /// Not so where the encoder reads the label as it reads as many [`FILLER`]s: to the bit, so that an encoder that has
+    /// learnt anything about any of its tokens passes. A small encoder has tokens that it never saw, and a label of these
+    /// would be accepted for whatever lies near the middle of all texts.
+    fn knows(
         &mut self,
         mut ids: Vec<i64>,
         embedding: &Embedding,
         template: &str,
         fillers: &mut HashMap<Vec<i64>, Embedding>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let bare = self.tokenizer.encode(&template.replace("{}", ""))?;
         let start = ids.iter().zip(&bare).take_while(|(a, b)| a == b).count();
         let tokens = trailing_run(&bare).saturating_sub(trailing_run(&ids));
         match ids.get_mut(start..start + tokens) {
-            None | Some([]) => return Ok(()),
+            None | Some([]) => return Ok(true),
             Some(own) => own.fill(FILLER),
         }
         let filler = match fillers.entry(ids) {
@@ -302,12 +361,7 @@ impl TextEncoder {
                 place.insert(embedding)
             }
         };
-        if filler.as_slice() == embedding.as_slice() {
-            return Err(Error::caller(
-                "the text encoder knows none of its pieces; use other words, or the bundle of a larger model",
-            ));
-        }
-        Ok(())
+        Ok(filler.as_slice() != embedding.as_slice())
     }
 }
 

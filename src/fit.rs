@@ -35,6 +35,8 @@ mod cut;
 mod split;
 mod temperature;
 
+pub use split::stratified;
+
 use std::sync::Arc;
 
 use crate::bank::LabelBank;

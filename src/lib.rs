@@ -42,21 +42,24 @@ mod decision;
 mod decode;
 
 mod digest;
-mod drift;
+pub mod drift;
 mod embedding;
 mod encoder;
 mod error;
+pub mod evaluate;
 pub mod file;
 pub mod fit;
 mod frame;
 mod gate;
 mod label;
 pub mod metrics;
+mod negatives;
 mod ood;
 mod preprocess;
 mod runtime;
 mod schema;
 mod score;
+mod search;
 pub mod selective;
 mod session;
 mod tokenizer;
@@ -89,17 +92,15 @@ pub use decision::{Abstention, Decision, Prediction, Reason, SetLabel};
 #[cfg(feature = "decode")]
 pub use decode::{DecodeLimits, DecodedImage, decode_bytes, decode_file};
 pub use digest::Digest;
-pub use drift::{
-    DriftAlarm, DriftDirection, DriftMonitor, DriftOptions, DriftReference, DriftStatus,
-    MAX_REFERENCE_QUANTILES, MIN_REFERENCE_SCORES,
-};
+pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus};
 pub use embedding::Embedding;
 pub use encoder::{ImageEncoder, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{Frame, MAX_EDGE, PixelFormat};
 pub use gate::{CalibrationFit, ExecutedGraph, Gate, MIN_LUMA_DEVIATION};
 pub use label::{Label, MAX_LABELS, MAX_NAME_BYTES};
-pub use ood::{NEG_LABEL_GROUPS, OodScore, OodScores};
+pub use negatives::{Lent, Mined, Miner, NOT_LENT, TOO_NEAR};
+pub use ood::{NEG_LABEL_GROUP_SIZE, NEG_LABEL_GROUPS, OodScore, OodScores};
 pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Preprocessor, Resize};
 pub use runtime::Runtime;
 pub use score::{MAX_LOGIT_BIAS, MAX_LOGIT_SCALE, Scorer, Scores};

@@ -41,7 +41,9 @@ mod smooth;
 mod thresholds;
 
 pub use detection::{aupr, aupr_out, auroc, fpr_at_tpr, fpr_at_tpr_out};
-pub use intervals::{Interval, MAX_DRAWS, Resampling, bootstrap, wilson};
+pub use intervals::{
+    Interval, MAX_DRAWS, Resampling, bootstrap, percentile_interval, resample, wilson,
+};
 pub use paired::{McNemar, mcnemar, paired_bootstrap, sign_flip};
 pub use proper::{MIN_PROBABILITY, SUM_TOLERANCE, brier, brier_top_label, nll};
 pub use reliability::{

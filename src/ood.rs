@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::score::{Scorer, Scores};
 
 use logits::{energy, logit_gap};
-pub use outliers::NEG_LABEL_GROUPS;
+pub use outliers::{NEG_LABEL_GROUP_SIZE, NEG_LABEL_GROUPS};
 use outliers::{eoe, neg_label, neg_refine};
 use softmax::{Softmax, largest_probability, margin, negative_entropy};
 
@@ -67,8 +67,8 @@ pub struct OodScores {
     /// logit_scale` to `2 * logit_scale` (LogitGap: Liang et al. 2025, arXiv 2510.20134). `None` where one label without
     /// negatives leaves nothing to compare.
     pub logit_gap: Option<f32>,
-    /// The labels' share of the softmax, averaged over [`NEG_LABEL_GROUPS`] groups of negatives, 0 to 1 (NegLabel:
-    /// Jiang et al. 2024, arXiv 2403.20078). `None` without negatives.
+    /// The labels' share of the softmax, averaged over groups of negatives, 0 to 1: up to [`NEG_LABEL_GROUPS`] of
+    /// [`NEG_LABEL_GROUP_SIZE`] at least (NegLabel: Jiang et al. 2024, arXiv 2403.20078). `None` without negatives.
     pub neg_label: Option<f32>,
     /// The best label's part of the softmax of the cosines less a quarter of the best negative's, -0.25 to 1 (EOE: Cao
     /// et al. 2024, arXiv 2406.00806). `None` without negatives.

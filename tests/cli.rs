@@ -87,13 +87,14 @@ fn labels_of_ones_own_are_transferred_and_promise_nothing() {
 }
 
 #[test]
-fn a_single_label_has_no_confidence() {
+fn a_single_label_without_negatives_has_no_confidence() {
     let output = clipgate(&[
         "classify",
         "--format",
         "json",
         "--labels",
         "school bus",
+        "--no-negatives",
         PHOTO,
     ]);
     assert_eq!(status(&output), 0, "{}", stderr(&output));

@@ -9,8 +9,11 @@
 
 mod architecture;
 mod cli;
+mod drift;
+mod evaluate;
 mod families;
 mod hostile;
+mod negatives;
 mod oracle;
 mod outputs;
 mod promise;

@@ -3,99 +3,79 @@
 use super::DriftDirection;
 use super::reference::DriftReference;
 
-/// How much more frequent than the band admits an event becomes, as a share of what is left to 1, in the
-/// alternatives that are betted on. The first notices small shifts slowly, the last large shifts within frames.
-const ALTERNATIVES: [f64; 4] = [0.1, 0.25, 0.5, 0.9];
+/// How much more frequent than the band admits an event becomes in the alternatives that are betted on, as a share of
+/// what is left to 1. The first notices small shifts, the last large ones within few frames.
+const ALTERNATIVES: [f64; 3] = [0.1, 0.3, 0.7];
 
-/// Share of the stake that bets from the first frame on; the rest is spread over all later starts.
+/// Share of the stake that bets from the first frame on: a camera is often wrong from the start.
 const FIRST_STAKE: f64 = 0.5;
 
-/// After how many frames the stake that is spread over later starts begins to run out; half of it is left after the
-/// square of this number.
+/// Frames that the stake for later starts is spread over: of that stake, one half is left after the square of this
+/// number of frames.
 const START_SCALE: f64 = 100.0;
 
-/// Bets that an event which the band says is rare is more frequent in the stream.
+/// All bets, and how many scores they have been settled on.
+#[derive(Clone, Debug)]
+pub(super) struct Bets {
+    bets: Vec<Bet>,
+    settled: u64,
+}
+
+/// That an event which the band says is rare is more frequent in the stream.
 ///
-/// With `p` the largest probability of the event under any distribution in the band and `q > p` an alternative, a bet
-/// multiplies by `q / p` when the event happens and by `(1 - q) / (1 - p)` when it does not. Its expectation grows
-/// with the event's probability and is 1 at `p`: at most 1 under every distribution in the band.
+/// With `p` the largest probability of the event under any distribution in the band and `q > p` an alternative, the
+/// wealth is multiplied by `q / p` when the event happens and by `(1 - q) / (1 - p)` when it does not.
 #[derive(Clone, Debug)]
 struct Bet {
+    /// The event: a score at most this (`Lower`), or above it (`Higher`).
     threshold: f32,
     direction: DriftDirection,
     on_event: f64,
     otherwise: f64,
+    /// Of all starts so far, each multiplied since: `Σ_τ stake_τ Π_(i >= τ) factor_i`, in one number, because all
+    /// starts share their factors from then on.
     wealth: f64,
 }
 
-/// All bets and what is not yet betted: together the wealth, which is 1 at the beginning.
-#[derive(Clone, Debug)]
-pub(super) struct Bets {
-    bets: Vec<Bet>,
-    compared: u64,
-}
-
 impl Bets {
-    /// Bets on every quantile of `reference`, from both sides, against the band of half-width `radius` around its
-    /// distribution. Empty if the band leaves room for none.
+    /// Bets on every quantile of `reference` from both sides, against the band of half-width `radius` around its
+    /// distribution. At least one, as `radius` is below 1.
     pub(super) fn new(reference: &DriftReference, radius: f64) -> Self {
-        let n = reference.n() as f64;
         let mut bets = Vec::new();
-        let mut add = |threshold, direction, share: f64| {
-            let largest = share + radius;
-            if largest >= 1.0 {
-                return;
-            }
-            for alternative in ALTERNATIVES {
-                let alternative = largest + alternative * (1.0 - largest);
-                bets.push(Bet {
-                    threshold,
-                    direction,
-                    on_event: alternative / largest,
-                    otherwise: (1.0 - alternative) / (1.0 - largest),
-                    wealth: 0.0,
-                });
-            }
-        };
         if let Some((smallest, _)) = reference.quantiles().next() {
-            add(smallest.next_down(), DriftDirection::Lower, 0.0);
+            let below_all = smallest.next_down();
+            bets.extend(Bet::against(below_all, DriftDirection::Lower, radius));
         }
         for (score, at_most) in reference.quantiles() {
-            let at_most = at_most as f64 / n;
-            add(score, DriftDirection::Lower, at_most);
-            add(score, DriftDirection::Higher, 1.0 - at_most);
+            let share = at_most as f64 / reference.n() as f64;
+            bets.extend(Bet::against(score, DriftDirection::Lower, share + radius));
+            bets.extend(Bet::against(
+                score,
+                DriftDirection::Higher,
+                1.0 - share + radius,
+            ));
         }
-        Self { bets, compared: 0 }
+        Self { bets, settled: 0 }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.bets.is_empty()
-    }
-
-    pub(super) fn compared(&self) -> u64 {
-        self.compared
+    /// On how many scores the bets have been settled.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled
     }
 
     /// Settles all bets on one score. NaN counts as lower than every score.
     pub(super) fn settle(&mut self, score: f32) {
-        let stake = stake(self.compared) / self.bets.len() as f64;
-        self.compared += 1;
+        let stake = stake(self.settled) / self.bets.len() as f64;
+        self.settled += 1;
         for bet in &mut self.bets {
-            let is_higher = score > bet.threshold;
-            let happened = is_higher == (bet.direction == DriftDirection::Higher);
-            let factor = if happened {
-                bet.on_event
-            } else {
-                bet.otherwise
-            };
-            bet.wealth = (bet.wealth + stake) * factor;
+            bet.wealth = (bet.wealth + stake) * bet.factor(score);
         }
     }
 
-    /// What has become of a stake of 1.
+    /// What has become of a stake of 1, what is not yet betted included.
     pub(super) fn wealth(&self) -> f64 {
         let betted: f64 = self.bets.iter().map(|bet| bet.wealth).sum();
-        betted + reserve(self.compared)
+        betted + reserve(self.settled)
     }
 
     /// The side whose bets have won more.
@@ -112,30 +92,89 @@ impl Bets {
     }
 
     pub(super) fn reset(&mut self) {
-        self.compared = 0;
+        self.settled = 0;
         for bet in &mut self.bets {
             bet.wealth = 0.0;
         }
     }
 }
 
-/// What is not yet betted after `compared` scores: it falls as slowly as 1 / ln.
-fn reserve(compared: u64) -> f64 {
-    if compared == 0 {
-        return 1.0;
+impl Bet {
+    /// The bets on one event whose probability is at most `largest`; none if it may be certain.
+    fn against(
+        threshold: f32,
+        direction: DriftDirection,
+        largest: f64,
+    ) -> impl Iterator<Item = Self> {
+        let possible = largest < 1.0;
+        let alternatives = ALTERNATIVES.into_iter().filter(move |_| possible);
+        alternatives.map(move |share| Self {
+            threshold,
+            direction,
+            on_event: (largest + share * (1.0 - largest)) / largest,
+            otherwise: 1.0 - share,
+            wealth: 0.0,
+        })
     }
-    (1.0 - FIRST_STAKE) * START_SCALE.ln() / (START_SCALE + compared as f64).ln()
+
+    fn factor(&self, score: f32) -> f64 {
+        // Written so that NaN is not higher.
+        let is_higher = score > self.threshold;
+        if is_higher == (self.direction == DriftDirection::Higher) {
+            self.on_event
+        } else {
+            self.otherwise
+        }
+    }
 }
 
-/// What is newly betted on the score after `compared` others: `reserve(compared) - reserve(compared + 1)`, without
-/// the cancellation.
-fn stake(compared: u64) -> f64 {
-    let before = START_SCALE + compared as f64;
-    let spread = (1.0 - FIRST_STAKE) * START_SCALE.ln() * before.recip().ln_1p()
+/// What is not yet betted after `settled` scores. It falls as slowly as `1 / ln`, so that a stream that drifts late
+/// still meets a stake.
+fn reserve(settled: u64) -> f64 {
+    if settled == 0 {
+        return 1.0;
+    }
+    (1.0 - FIRST_STAKE) * START_SCALE.ln() / (START_SCALE + settled as f64).ln()
+}
+
+/// What is newly betted on the score after `settled` others: `reserve(settled) - reserve(settled + 1)`, written
+/// without the cancellation.
+fn stake(settled: u64) -> f64 {
+    let before = START_SCALE + settled as f64;
+    let later = (1.0 - FIRST_STAKE) * START_SCALE.ln() * before.recip().ln_1p()
         / (before.ln() * (before + 1.0).ln());
-    if compared == 0 {
-        FIRST_STAKE + spread
+    if settled == 0 {
+        FIRST_STAKE + later
     } else {
-        spread
+        later
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bet_is_fair_at_the_largest_probability_and_loses_below() {
+        for largest in [1e-9, 0.05, 0.5, 0.95, 1.0 - 1e-9] {
+            for bet in Bet::against(0.0, DriftDirection::Lower, largest) {
+                let mean = |p: f64| p * bet.factor(-1.0) + (1.0 - p) * bet.factor(1.0);
+                assert!((mean(largest) - 1.0).abs() < 1e-12, "{largest}: {bet:?}");
+                assert!(mean(0.9 * largest) < 1.0);
+                assert!(mean(0.0) >= 0.0);
+            }
+        }
+        assert_eq!(Bet::against(0.0, DriftDirection::Lower, 1.0).count(), 0);
+    }
+
+    #[test]
+    fn what_is_betted_and_what_is_kept_make_one() {
+        let mut betted = 0.0;
+        for settled in 0..100_000 {
+            betted += stake(settled);
+            let total = betted + reserve(settled + 1);
+            assert!((total - 1.0).abs() < 1e-12, "{settled}: {total}");
+        }
+        assert!(stake(1 << 60) > 0.0);
     }
 }

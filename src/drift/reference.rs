@@ -10,13 +10,10 @@ pub const MIN_REFERENCE_SCORES: usize = 20;
 /// The most quantiles that a reference keeps.
 pub const MAX_REFERENCE_QUANTILES: usize = 32;
 
-/// The most scores that a reference is made of: counts stay exact as `f64` and as JSON numbers.
-const MAX_REFERENCE_SCORES: u64 = 1 << 53;
-
 /// The scores of a calibration's images, reduced to at most [`MAX_REFERENCE_QUANTILES`] of them.
 ///
 /// Each quantile is one of the scores, kept with the exact number of scores that are no larger. The empirical
-/// distribution is therefore known without error wherever a [`DriftMonitor`](crate::DriftMonitor) asks for it, and
+/// distribution is therefore known without error wherever a [`DriftMonitor`](super::DriftMonitor) asks for it, and
 /// reducing it costs power between two quantiles but no validity.
 ///
 /// ```
@@ -32,18 +29,18 @@ const MAX_REFERENCE_SCORES: u64 = 1 << 53;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct DriftReference {
-    n: u64,
+    n: usize,
     scores: Vec<f32>,
-    at_most: Vec<u64>,
+    at_most: Vec<usize>,
 }
 
 /// A reference as it stands in a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
-    n: u64,
+    n: usize,
     scores: Vec<f32>,
-    at_most: Vec<u64>,
+    at_most: Vec<usize>,
 }
 
 impl DriftReference {
@@ -72,13 +69,13 @@ impl DriftReference {
         let last = sorted.len() - 1;
         let kept = MAX_REFERENCE_QUANTILES.min(sorted.len());
         let mut reference = Self {
-            n: sorted.len() as u64,
+            n: sorted.len(),
             scores: Vec::with_capacity(kept),
             at_most: Vec::with_capacity(kept),
         };
         for i in 0..kept {
             let score = sorted[i * last / (kept - 1)];
-            let at_most = sorted.partition_point(|other| *other <= score) as u64;
+            let at_most = sorted.partition_point(|other| *other <= score);
             if reference.at_most.last() != Some(&at_most) {
                 reference.scores.push(score);
                 reference.at_most.push(at_most);
@@ -88,13 +85,13 @@ impl DriftReference {
     }
 
     /// Of how many scores this is the distribution.
-    pub fn n(&self) -> u64 {
+    pub fn n(&self) -> usize {
         self.n
     }
 
     /// Scores, ascending, each with the number of scores that are no larger. The last is the largest with
     /// [`n`](Self::n).
-    pub fn quantiles(&self) -> impl Iterator<Item = (f32, u64)> {
+    pub fn quantiles(&self) -> impl Iterator<Item = (f32, usize)> {
         self.scores
             .iter()
             .copied()
@@ -107,9 +104,9 @@ impl TryFrom<Unchecked> for DriftReference {
 
     fn try_from(read: Unchecked) -> Result<Self, String> {
         let Unchecked { n, scores, at_most } = read;
-        if !(MIN_REFERENCE_SCORES as u64..=MAX_REFERENCE_SCORES).contains(&n) {
+        if n < MIN_REFERENCE_SCORES {
             return Err(format!(
-                "the drift reference's `n` is {n}, out of its range"
+                "the drift reference's `n` is {n}; at least {MIN_REFERENCE_SCORES}"
             ));
         }
         if scores.is_empty() || scores.len() > MAX_REFERENCE_QUANTILES {
@@ -152,7 +149,7 @@ mod tests {
         assert!(reference.scores.len() <= MAX_REFERENCE_QUANTILES);
         for (score, at_most) in reference.quantiles() {
             let counted = scores.iter().filter(|other| **other <= score).count();
-            assert_eq!(counted as u64, at_most, "{score}");
+            assert_eq!(counted, at_most, "{score}");
         }
         assert_eq!(reference.quantiles().last(), Some((96.0, 997)));
     }

@@ -10,7 +10,13 @@ use rand_chacha::ChaCha8Rng;
 /// Each label's rows are shuffled and cut at `fraction`, so that both halves show the labels in the same mix. Rounding
 /// is carried from label to label, so that many labels of few images keep the fraction too. The same labels, fraction
 /// and seed give the same halves on every machine.
-pub(super) fn stratified(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+///
+/// ```
+/// let (fits, certifies) = clipgate::fit::stratified(&[0, 0, 0, 0, 1, 1, 1, 1], 0.5, 7);
+/// assert_eq!((fits.len(), certifies.len()), (4, 4));
+/// assert_eq!(fits.iter().filter(|row| **row < 4).count(), 2);
+/// ```
+pub fn stratified(labels: &[usize], fraction: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let mut rows: Vec<usize> = (0..labels.len()).collect();
     rows.sort_by_key(|&row| labels[row]);
     let (mut fits, mut certifies) = (Vec::new(), Vec::new());

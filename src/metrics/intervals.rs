@@ -84,6 +84,27 @@ pub fn bootstrap<const SAMPLES: usize>(
     resampling: &Resampling,
     mut statistic: impl FnMut([&[usize]; SAMPLES]) -> Result<f64>,
 ) -> Result<Interval> {
+    let mut values = Vec::with_capacity(resampling.draws.min(MAX_DRAWS));
+    resample(rows, resampling, |drawn| {
+        values.push(statistic(drawn)?);
+        Ok(())
+    })?;
+    percentile_interval(&values, resampling.confidence)
+}
+
+/// The draws of [`bootstrap`], for several statistics of the same resamples: `each` is handed the row numbers of every
+/// sample, once a draw, and keeps what it computes; [`percentile_interval`] makes the interval of each.
+///
+/// The same seed and sizes give the same rows, so figures of two models on the same images are paired draw by draw.
+///
+/// # Errors
+/// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if a sample is empty or the resampling is out of range; what `each`
+/// returns, with the draw that it failed on.
+pub fn resample<const SAMPLES: usize>(
+    rows: [usize; SAMPLES],
+    resampling: &Resampling,
+    mut each: impl FnMut([&[usize]; SAMPLES]) -> Result<()>,
+) -> Result<()> {
     for sample in rows {
         check_rows("rows to resample", sample)?;
     }
@@ -91,26 +112,44 @@ pub fn bootstrap<const SAMPLES: usize>(
     check_confidence(resampling.confidence)?;
     let mut random = ChaCha8Rng::seed_from_u64(resampling.seed);
     let mut drawn = rows.map(|sample| vec![0; sample]);
-    let mut values = Vec::with_capacity(resampling.draws);
     for draw in 0..resampling.draws {
         for sample in &mut drawn {
             let size = sample.len();
             sample.fill_with(|| random.random_range(0..size));
         }
-        let value = statistic(drawn.each_ref().map(Vec::as_slice))
+        each(drawn.each_ref().map(Vec::as_slice))
             .map_err(|error| error.at(format!("resample {draw}")))?;
-        if !value.is_finite() {
-            return Err(Error::caller(format!(
-                "the statistic of resample {draw} is {value}, not a finite number"
-            )));
-        }
-        values.push(value);
     }
-    values.sort_unstable_by(f64::total_cmp);
-    let tail = (1.0 - resampling.confidence) / 2.0;
+    Ok(())
+}
+
+/// The interval between the quantiles `(1 ∓ confidence) / 2` of a statistic's values over resamples.
+///
+/// ```
+/// let values: Vec<f64> = (0..=100).map(f64::from).collect();
+/// let interval = clipgate::metrics::percentile_interval(&values, 0.9)?;
+/// assert!((interval.low - 5.0).abs() < 1e-9 && (interval.high - 95.0).abs() < 1e-9);
+/// # Ok::<(), clipgate::Error>(())
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if there are no values, one is not finite, or `confidence` is not
+/// between 0 and 1.
+pub fn percentile_interval(values: &[f64], confidence: f64) -> Result<Interval> {
+    check_rows("values of resamples", values.len())?;
+    check_confidence(confidence)?;
+    if let Some(draw) = values.iter().position(|value| !value.is_finite()) {
+        return Err(Error::caller(format!(
+            "the statistic of resample {draw} is {}, not a finite number",
+            values[draw]
+        )));
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let tail = (1.0 - confidence) / 2.0;
     Ok(Interval {
-        low: quantile(&values, tail),
-        high: quantile(&values, 1.0 - tail),
+        low: quantile(&sorted, tail),
+        high: quantile(&sorted, 1.0 - tail),
     })
 }
 

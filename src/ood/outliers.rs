@@ -3,9 +3,13 @@
 use super::softmax::{Softmax, largest, sum_of_exponentials};
 use crate::score::Pair;
 
-/// The groups that the negatives are divided into (Jiang et al. 2024, section 3.2 and the authors' configuration,
-/// "ngroup=100"); as many as there are negatives where there are fewer.
+/// The most groups that the negatives are divided into (Jiang et al. 2024, the authors' configuration for 10,000
+/// negatives: "ngroup=100").
 pub const NEG_LABEL_GROUPS: usize = 100;
+
+/// The fewest negatives of a group. The authors' hold 100; smaller groups are worse for pocket: with 1,984 negatives more
+/// its development images are told apart with an AUROC of 0.721 in groups of 100, and of 0.723 in groups of 1,000.
+pub const NEG_LABEL_GROUP_SIZE: usize = 1000;
 
 /// How much the likeliest negative counts (Cao et al. 2024, section 4.1, "β = 0.25").
 const EOE_PENALTY: f32 = 0.25;
@@ -28,7 +32,7 @@ pub(super) fn neg_label(labels: &[f32], negatives: &[f32], scale: f32) -> Option
     // Relative to the best label, so that the labels' sum is 1 at least; a group's may be infinite, and its share 0.
     let best = largest(labels);
     let inside = sum_of_exponentials(labels, scale, best);
-    let groups = NEG_LABEL_GROUPS.min(negatives.len());
+    let groups = (negatives.len() / NEG_LABEL_GROUP_SIZE).clamp(1, NEG_LABEL_GROUPS);
     let mut outside = [0.0f64; NEG_LABEL_GROUPS];
     for one_of_each in negatives.chunks(groups) {
         for (sum, cosine) in outside.iter_mut().zip(one_of_each) {
@@ -67,15 +71,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_are_averaged() {
-        // Two negatives make two groups: one as near as the label, one infinitely far.
+    fn small_banks_have_one_group() {
         let score = neg_label(&[0.5], &[0.5, -1.0], 1000.0).unwrap();
-        assert_eq!(score, 0.75);
-        // Of 101 negatives the first group gets two.
-        let mut negatives = [-1.0; NEG_LABEL_GROUPS + 1];
-        (negatives[0], negatives[NEG_LABEL_GROUPS]) = (0.5, 0.5);
+        assert_eq!(score, 0.5);
+        let score = neg_label(&[0.5], &[0.5; 3], 1000.0).unwrap();
+        assert_eq!(score, 0.25);
+    }
+
+    #[test]
+    fn groups_are_averaged() {
+        // Two groups, and one negative more: both near ones are in the first.
+        let mut negatives = vec![-1.0; 2 * NEG_LABEL_GROUP_SIZE + 1];
+        (negatives[0], negatives[2 * NEG_LABEL_GROUP_SIZE]) = (0.5, 0.5);
         let score = neg_label(&[0.5], &negatives, 1000.0).unwrap();
-        assert!((score - (99.0 + 1.0 / 3.0) / 100.0).abs() < 1e-6);
+        assert!((score - (1.0 + 1.0 / 3.0) / 2.0).abs() < 1e-6);
     }
 
     #[test]

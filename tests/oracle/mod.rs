@@ -1,7 +1,9 @@
 //! Answers of the reference implementations, and ours beside them.
 
+mod drift;
 mod families;
 mod metrics;
+mod ood;
 mod pocket;
 mod preprocess;
 mod tokenizer;

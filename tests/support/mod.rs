@@ -7,6 +7,7 @@ use clipgate::Runtime;
 pub(crate) mod bundles;
 pub(crate) mod png;
 pub(crate) mod scores;
+pub(crate) mod streams;
 
 #[path = "../../src/bin/clipgate/runtime_search.rs"]
 pub(crate) mod runtime_search;

@@ -73,7 +73,11 @@ class Bank:
 
     def cosines(self, embeddings: np.ndarray) -> Cosines:
         """Of unit embeddings f32 [N, D]."""
-        return Cosines(embeddings @ self.text_embeds.T, embeddings @ self.negative_embeds.T)
+        return Cosines(
+            embeddings @ self.text_embeds.T,
+            embeddings @ self.negative_embeds.T,
+            self.text_embeds @ self.negative_embeds.T,
+        )
 
     def digest(self) -> str:
         names, negatives = ([label.name for label in group] for group in (self.labels, self.negatives))

@@ -2,28 +2,28 @@
 
 import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
+from .stopping import undisturbed
 
 
 @contextmanager
 def building(output: Path) -> Iterator[tuple[Path, Path]]:
     """Two empty folders beside `output`: the first becomes `output` at the end, the second is for work and goes.
 
-    Both are removed on an error, on Ctrl-C and on a polite kill.
+    Both are removed on an error and on whatever interrupts.
     """
     refuse_existing(output)
+    missing = [parent for parent in output.absolute().parents if not parent.exists()]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}."))
     except OSError as error:
         raise UserError(f"{output}: cannot be made ({error.strerror}); choose another -o") from error
-    before = signal.signal(signal.SIGTERM, _leave)
     try:
         folder, work = temporary / "bundle", temporary / "work"
         folder.mkdir(mode=0o755)
@@ -34,8 +34,19 @@ def building(output: Path) -> Iterator[tuple[Path, Path]]:
             output.rmdir()
         os.rename(folder, output)
     finally:
-        signal.signal(signal.SIGTERM, before)
-        shutil.rmtree(temporary, ignore_errors=True)
+        with undisturbed():
+            shutil.rmtree(temporary, ignore_errors=True)
+            if not output.exists():
+                remove_empty(missing)
+
+
+def remove_empty(folders: Sequence[Path]) -> None:
+    """Those of `folders`, the innermost first, that hold nothing."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
 
 
 def refuse_existing(output: Path) -> None:
@@ -46,5 +57,8 @@ def refuse_existing(output: Path) -> None:
         raise UserError(f"{output}: is there already; remove it first or choose another -o")
 
 
-def _leave(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
+def refuse_unwritable(folder: Path) -> None:
+    """A folder that is there, or can be made, and takes files."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: no folder that can be written to; choose another")

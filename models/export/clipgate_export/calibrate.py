@@ -1,11 +1,12 @@
 """Gate v1: temperature, OOD score and thresholds, each from images that served nothing before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .metrics import auroc, share
-from .scores import OOD_SCORES, Cosines, confidence, ood_score
+from .scores import Cosines, available, confidence, ood_score
 
 TARGET_RISK = 0.10
 ID_PASS_SHARE = 0.95
@@ -111,23 +112,27 @@ def fit_similarity_threshold(cosines: np.ndarray, classes: np.ndarray) -> tuple[
     return float(threshold), float((cosines[own] >= threshold).mean())
 
 
+def areas_under_roc(inside: Cosines, outside: Cosines, logit_scale: float, kinds: Sequence[str]) -> dict[str, float]:
+    """How well each score tells images that the labels describe from others, [0, 1]."""
+    return {kind: auroc(ood_score(kind, inside, logit_scale), ood_score(kind, outside, logit_scale)) for kind in kinds}
+
+
 def fit_gate(
     logit_scale: float,
     temperature_images: tuple[Cosines, np.ndarray],
     never_trained: Cosines,
     threshold_images: tuple[Cosines, np.ndarray],
+    candidates: Sequence[str] | None = None,
 ) -> Gate:
     """A gate from the cosines and the classes i64 [N], rows of the labels, of two sets of images.
 
-    `never_trained` holds the cosines of images that none of the labels describe: they choose the score only.
+    `never_trained` holds the cosines of images that none of the labels describe: they choose the score only, among
+    `candidates`, or all that the cosines allow.
     """
     cosines, classes = temperature_images
     temperature = fit_temperature(cosines.all() * np.float32(logit_scale), classes)
-    areas = {
-        kind: auroc(ood_score(kind, cosines, logit_scale), ood_score(kind, never_trained, logit_scale))
-        for kind in OOD_SCORES
-    }
-    score = max(OOD_SCORES, key=lambda kind: areas[kind])
+    areas = areas_under_roc(cosines, never_trained, logit_scale, candidates or available(never_trained))
+    score = max(areas, key=areas.__getitem__)
     cosines, classes = threshold_images
     scores = ood_score(score, cosines, logit_scale)
     ood_threshold = float(np.sort(scores)[int((1 - ID_PASS_SHARE) * len(scores) + 1e-9)])

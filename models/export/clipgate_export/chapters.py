@@ -121,7 +121,7 @@ def figures(report: dict) -> str:
         f"{interval_free(inside['accepted'])} and is right for {interval_free(inside['right_of_accepted'])} of those; "
         f"of full-size photos of other things (n {photos['other']['accepted']['n']}) it accepts "
         f"{interval_free(photos['other']['accepted'])}, and {interval_free(in_words['accepted'])} where the "
-        f"same labels are given in words, which come without the bank's negatives.",
+        f"same labels are given in words.",
         f"Of validation images of classes that it never saw it wrongly accepts {interval_free(never)}.",
         f"One frame takes {ms['image_int8']:.1f} ms on one core of a recent x86 server, int8 being "
         f"{ms['image_ratio']:.1f} times as fast as fp32 in the same run.",

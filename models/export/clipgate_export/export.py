@@ -1,7 +1,9 @@
 """Towers to ONNX graphs with fixed shapes: opset 20, Gelu as one operator, BatchNorm folded, dead names gone."""
 
 import copy
+import errno
 import gc
+import os
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -69,7 +71,12 @@ def export_tower(tower: nn.Module, example: torch.Tensor, input_name: str, outpu
     program = _program(tower, example, input_name, output_name)
     _bound_masks(program.model)
     path.parent.mkdir(parents=True, exist_ok=True)
-    onnx_ir.save(program.model, path, external_data=path.with_suffix(".data").name)
+    try:
+        onnx_ir.save(program.model, path, external_data=path.with_suffix(".data").name)
+    except OSError as error:
+        # numpy's tofile tells of a short write, but not that the disk is full.
+        number = error.errno or errno.ENOSPC
+        raise OSError(number, os.strerror(number), str(path)) from error
     tower.to("meta")
     del program, tower
     gc.collect()

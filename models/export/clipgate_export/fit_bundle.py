@@ -14,6 +14,8 @@ from .spec import Preprocessing
 # Below this many images in a half, a threshold would be chance.
 FEWEST_IN_A_HALF = 50
 FEWEST_LABELS = 3
+# Stand-ins for other images have one label less: scores that sum over the labels would take that for strangeness.
+CANDIDATES = ("msp", "mcm", "max_cosine")
 CONDITIONS = (
     "No promise: the thresholds were chosen and measured on the same images of the user's folder. Images outside the "
     "labels were stood in for by the temperature images, each against all labels but its own."
@@ -57,7 +59,7 @@ def fit(
         return bank.cosines(embeds), np.array([row_of[str(images.files[row].label)] for row in rows])
 
     temperature, thresholds = labelled(halves[0]), labelled(halves[1])
-    gate = fit_gate(logit_scale, temperature, without_own_label(*temperature), thresholds)
+    gate = fit_gate(logit_scale, temperature, without_own_label(*temperature), thresholds, CANDIDATES)
     return Fitted(gate, (len(halves[0]), len(halves[1])))
 
 

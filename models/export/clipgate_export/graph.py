@@ -11,6 +11,7 @@ from .preprocess import normalise
 
 # ONNX Runtime's numbers of its log levels.
 ERRORS, FATAL_ONLY = 3, 4
+SMALLEST_VOCABULARY = 1000
 
 
 class Graph:
@@ -50,6 +51,14 @@ def one_thread(severity: int = ERRORS) -> ort.SessionOptions:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = severity
     return options
+
+
+def drawn_input(entry: ort.NodeArg, seed: int) -> np.ndarray:
+    """An input that the graph accepts: normal numbers f32, or token ids i64 that every vocabulary has."""
+    draw = np.random.default_rng(seed)
+    if entry.type == "tensor(float)":
+        return draw.standard_normal(entry.shape).astype(np.float32)
+    return draw.integers(0, SMALLEST_VOCABULARY, entry.shape)
 
 
 def unit(embeddings: np.ndarray) -> np.ndarray:

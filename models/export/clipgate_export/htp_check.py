@@ -5,7 +5,7 @@
 
 No device is needed: the provider's Linux x86-64 wheel holds the ahead-of-time compiler and the emulator.
 Exit 1 if a node falls to the CPU, if there is more than one partition, or if the NPU's embedding lies
-further than `--min-cosine` from the CPU's.
+further than `--min-cosine` from the CPU's; 2 if there is no graph to compile.
 """
 
 import argparse
@@ -20,24 +20,39 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
+from .errors import UserError, report_errors
+from .external_data import check_external_data
+from .graph import drawn_input, one_thread
+from .onnx_files import fixed_shape, one_line, read_without_weights
+
 PROVIDER = "QNNExecutionProvider"
 ARCHITECTURE = "75"
+SEED = 1
 
 
 def check(model: Path, examples: np.ndarray | None = None, allow_cpu: bool = False) -> dict:
     """What the compiled graph consists of, and its cosine to the CPU's answer over `examples` [N, ...].
 
-    Raises RuntimeError, with the provider's words, where a node cannot go to the NPU and `allow_cpu` is off.
+    Raises RuntimeError, with the provider's words, where a node cannot go to the NPU and `allow_cpu` is off, and
+    UserError where there is no graph or no compiler.
     """
-    import onnxruntime_qnn as qnn
-
+    graph = read_without_weights(model)
+    check_external_data(model, graph)
+    weights = {tensor.name for tensor in graph.graph.initializer}
+    inputs = [value for value in graph.graph.input if value.name not in weights]
+    if len(inputs) != 1 or len(graph.graph.output) != 1:
+        raise UserError(f"{model}: {len(inputs)} inputs, {len(graph.graph.output)} outputs; give a tower of one each")
+    fixed_shape(model, inputs[0])
+    try:
+        import onnxruntime_qnn as qnn
+    except ImportError as error:
+        raise UserError("the NPU's compiler is not installed: pip install onnxruntime-qnn==2.7.0") from error
     if not any(device.ep_name == PROVIDER for device in ort.get_ep_devices()):
         ort.register_execution_provider_library(PROVIDER, qnn.get_library_path())
     device = next(device for device in ort.get_ep_devices() if device.ep_name == PROVIDER)
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder) / "context.onnx"
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options = one_thread()
         options.add_session_config_entry("ep.context_enable", "1")
         options.add_session_config_entry("ep.context_file_path", str(context))
         options.add_session_config_entry("ep.context_embed_mode", "0")
@@ -57,13 +72,15 @@ def check(model: Path, examples: np.ndarray | None = None, allow_cpu: bool = Fal
         try:
             npu = ort.InferenceSession(str(model), options)
         except Exception as error:
-            raise RuntimeError(f"{model}: {error}") from error
+            raise RuntimeError(f"{model}: {one_line(error, 400)}") from error
         compile_s = time.monotonic() - start
-        operators = Counter(node.op_type for node in onnx.load(context, load_external_data=False).graph.node)
-    cpu = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+        # Where nothing goes to the NPU there is no context.
+        compiled = onnx.load(context, load_external_data=False) if context.exists() else graph
+        operators = Counter(node.op_type for node in compiled.graph.node)
+    cpu = ort.InferenceSession(str(model), one_thread(), providers=["CPUExecutionProvider"])
     wanted = cpu.get_inputs()[0]
     if examples is None:
-        examples = np.random.default_rng(1).standard_normal((1, *wanted.shape[1:])).astype(np.float32)
+        examples = drawn_input(wanted, SEED)
     cosines = []
     start = time.monotonic()
     for row in range(len(examples)):
@@ -94,9 +111,9 @@ def main() -> None:
         sys.exit(f"htp_check: {error}")
     print(json.dumps(report, indent=1))
     whole = report["partitions"] == 1 and report["nodes_on_cpu"] == 0
-    if (not arguments.allow_cpu and not whole) or report["mean_cosine_to_cpu"] < arguments.min_cosine:
+    if (not arguments.allow_cpu and not whole) or not report["mean_cosine_to_cpu"] >= arguments.min_cosine:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    report_errors(main)

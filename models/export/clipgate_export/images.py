@@ -1,13 +1,14 @@
 """A user's folder of images: found, checked, hashed, and streamed as preprocessed batches of one."""
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from .errors import UserError
@@ -39,10 +40,13 @@ class ImageFolder:
     broken: list[str]
 
     @classmethod
-    def read(cls, path: Path, progress: bool = True) -> "ImageFolder":
-        """Every image file of `path` and its sub-folders, each decoded once to see that it can be."""
+    def read(cls, path: Path, progress: bool = True, use: str = "quantising") -> "ImageFolder":
+        """Every image file of `path` and its sub-folders, each decoded once to see that it can be.
+
+        `use` says in the refusal of too few images what they are for.
+        """
         found = image_paths(path)
-        labelled = is_folder_per_label(path, found)
+        labelled = bool(label_folders(path, found))
         files, broken = [], []
         # On a terminal only: a bar in a log is noise.
         quiet = None if progress else True
@@ -51,14 +55,14 @@ class ImageFolder:
                 content = file.read_bytes()
                 decode(content)
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                broken.append(f"{file}: {one_line(error, 80)}")
+                broken.append(f"{file}: {fault(error)}")
                 continue
             label = file.relative_to(path).parts[0] if labelled else None
             files.append(ImageFile(file, label, hashlib.sha256(content).digest()))
         if len(files) < FEWEST_IMAGES:
             lost = f", and {len(broken)} that cannot be decoded (first {broken[0]})" if broken else ""
             raise UserError(
-                f"{path}: {len(files)} images{lost}; quantising needs at least {FEWEST_IMAGES} photos like those "
+                f"{path}: {len(files)} images{lost}; {use} needs at least {FEWEST_IMAGES} photos like those "
                 "that the model will see, some hundred are better"
             )
         return cls(path, files, broken)
@@ -115,22 +119,41 @@ class ImageFolder:
         return sorted(ranges), sorted(halves[0]), sorted(halves[1])
 
 
+def fault(error: Exception) -> str:
+    """Why a file does not decode; Pillow's own words for an unknown format name an object in memory."""
+    if isinstance(error, UnidentifiedImageError):
+        return "of no format that Pillow knows"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error, 80)
+
+
 def image_paths(path: Path) -> list[Path]:
-    """Every file below `path` with an image's suffix, hidden ones left out."""
+    """Every file below `path` with an image's suffix, hidden ones left out, links to folders followed.
+
+    A sub-folder that cannot be read is an error: its label would be missing without a word.
+    """
     if not path.is_dir():
         raise UserError(f"{path}: no such folder; give one with images, or with one sub-folder of images a label")
-    try:
-        next(path.iterdir(), None)
-        files = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()]
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    found = sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts))
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror}); check its permissions") from error
+
+    found = []
+    for folder, inner, names in os.walk(path, onerror=refuse, followlinks=True):
+        here = Path(folder)
+        # A link to a folder that it lies in would go round for ever.
+        around = {parent.resolve() for parent in (here, *here.parents) if parent.is_relative_to(path)}
+        inner[:] = [name for name in inner if name[0] != "." and (here / name).resolve() not in around]
+        images = [here / name for name in names if name[0] != "." and name.lower().endswith(SUFFIXES)]
+        found += [file for file in images if file.is_file()]
     if not found:
         raise UserError(f"{path}: no images in this folder; it takes {', '.join(suffix[1:] for suffix in SUFFIXES)}")
-    return found
+    return sorted(found)
 
 
-def is_folder_per_label(path: Path, found: Sequence[Path]) -> bool:
-    """Whether every image lies in a sub-folder, and there are at least two of these."""
+def label_folders(path: Path, found: Sequence[Path]) -> list[str]:
+    """The sub-folders' names, sorted, if every image lies in one and there are at least two of them."""
     parts = [file.relative_to(path).parts for file in found]
-    return all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) > 1
+    folders = sorted({part[0] for part in parts})
+    return folders if all(len(part) > 1 for part in parts) and len(folders) > 1 else []

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from .calibrate import fit_temperature
 from .metrics import BOOTSTRAP_DRAWS, BOOTSTRAP_SEED, ECE_BINS
-from .scores import OOD_SCORES, Cosines, confidence, ood_score
+from .scores import Cosines, available, confidence, ood_score
 
 LEVEL = 0.95
 FOLD_SEED = 20261123
@@ -55,7 +55,7 @@ class Readout:
 
     def ood_scores(self, cosines: Cosines) -> dict[str, np.ndarray]:
         """f32 [N] by name; a sigmoid's probability orders images as the largest cosine does."""
-        kinds = OOD_SCORES if self.logit_bias is None else ("max_cosine",)
+        kinds = available(cosines) if self.logit_bias is None else ("max_cosine",)
         return {kind: ood_score(kind, cosines, self.logit_scale) for kind in kinds}
 
     def _logits(self, cosines: np.ndarray) -> np.ndarray:

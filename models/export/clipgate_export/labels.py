@@ -1,5 +1,6 @@
 """A user's labels and templates: read from files, embedded by the fp32 text tower into a bank."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from .errors import UserError
 from .graph import Graph, unit
 from .spec import Model
 from .text_tokenizer import TextTokenizer
+
+LIST_SUFFIXES = (".txt", ".csv", ".tsv")
+WORDNET_ID = re.compile(r"n\d{8}")
 
 
 def read_labels(given: str | None, folders: Sequence[str]) -> list[Label]:
@@ -26,6 +30,8 @@ def read_labels(given: str | None, folders: Sequence[str]) -> list[Label]:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: the labels cannot be read as UTF-8 text ({error})") from error
+    elif "," not in given and (path.suffix in LIST_SUFFIXES or len(path.parts) > 1):
+        raise UserError(f"{path}: no such file of labels; name one, or write the labels with commas between")
     else:
         lines = given.split(",")
     rows = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
@@ -44,6 +50,11 @@ def read_labels(given: str | None, folders: Sequence[str]) -> list[Label]:
             "FOLDER, a tab and NAME on its line"
         )
     return labels
+
+
+def wordnet_ids(names: Sequence[str]) -> list[str]:
+    """Those names that are WordNet's numbers of nouns, as ImageNet calls its folders: no model knows them as words."""
+    return [name for name in names if WORDNET_ID.fullmatch(name)]
 
 
 def is_file(path: Path) -> bool:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from . import sources
+from . import bundle_options, sources
 from .bank import Label
-from .building import building, refuse_existing
+from .building import building
 from .bundle import (
     CALIBRATION,
     IMAGE_ENCODER,
@@ -44,74 +44,37 @@ from .fit_bundle import CONDITIONS, fit, why_not
 from .graph import Graph
 from .images import ImageFolder
 from .int8 import to_int8
-from .labels import build_bank, read_labels, read_templates
+from .labels import build_bank, read_templates
 from .onnx_files import PROTOBUF_LIMIT, gather_weights
 from .spec import Model
 from .subject import from_bundle
 from .text_tokenizer import TextTokenizer
-from .verification import LIMITS, Bars, Report, check
+from .verification import Bars, Report, check
+from .vocabulary import check_vocabulary
 
-RANGE_IMAGES = 256
 RANGE_TEXTS = 512
-FEWEST_TEXTS = 16
 JUDGED_IMAGES = 512
-DEFAULTS = {limit.option: limit.default for limit in LIMITS}
-# With fewer labelled images even no change at all cannot be told from a drop of two points.
-FEWEST_FOR_DROP = 149
 PACKAGES = ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxruntime", "numpy", "pillow", "tokenizers")
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    sources.add_arguments(parser)
-    parser.add_argument(
-        "--images",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="photos like those that the model will see, at least 16; one sub-folder a label adds bank and calibration",
-    )
-    parser.add_argument(
-        "--labels", metavar="FILE_OR_LIST", help="a label a line, or labels with commas between; adds a bank"
-    )
-    parser.add_argument("--templates", type=Path, metavar="FILE", help="templates to average a label over, one a line")
-    parser.add_argument("--text-int8", action="store_true", help="quantise the text tower too")
-    parser.add_argument(
-        "--range-images", type=int, default=RANGE_IMAGES, metavar="N", help="images that set the ranges (%(default)s)"
-    )
-    parser.add_argument(
-        "--min-cosine",
-        type=float,
-        default=DEFAULTS["min-cosine"],
-        metavar="X",
-        help="least mean cosine of int8 to fp32 embeddings; below it no bundle is made (%(default)s)",
-    )
-    parser.add_argument(
-        "--max-drop",
-        type=float,
-        default=DEFAULTS["max-drop"],
-        metavar="POINTS",
-        help=f"largest upper bound of the drop in accuracy, from {FEWEST_FOR_DROP} labelled images on (%(default)s)",
-    )
-    parser.add_argument("--id", help="the bundle's short name (default: that of -o)")
-    parser.add_argument("--keep-fp32", type=Path, metavar="DIR", help="keep the fp32 graphs there, for `verify`")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="the bundle to make")
+add_arguments = bundle_options.add_arguments
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 with a bundle at its place, 1 without one because a bar is missed."""
-    refuse_existing(arguments.output)
-    if arguments.range_images < FEWEST_TEXTS:
-        raise UserError(f"--range-images {arguments.range_images}: at least {FEWEST_TEXTS} are needed")
-    images = ImageFolder.read(arguments.images)
-    if warning := images.warning():
+    for warning in bundle_options.check(arguments):
         say(warning)
-    wants_bank = arguments.labels is not None or bool(images.labels)
-    labels = read_labels(arguments.labels, images.labels) if wants_bank else []
     with building(arguments.output) as (folder, work):
+        load = sources.find(arguments)
+        images = ImageFolder.read(arguments.images)
+        if warning := images.warning():
+            say(warning)
+        labels = bundle_options.labels_of(arguments, images.labels)
+        if not labels:
+            images = images.unlabelled()
         say("reading the model, writing its fp32 graphs")
-        model = sources.load(arguments, work)
-        if model.text is None and not arguments.labels:
-            images, labels = images.unlabelled(), []
+        model = load(work)
+        if model.text is not None and model.text_spec is not None:
+            check_vocabulary(model.text, model.text_spec.tokenizer_json)
         make(arguments, model, images, labels, folder)
         report = verify(arguments, model, images, folder)
         missed = [f"{bar.measure} {bar.value:.4f}, asked {bar.bar}" for bar in report.checked if bar.held is False]
@@ -120,7 +83,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise SystemExit(1)
         if arguments.keep_fp32:
             keep(model, arguments.keep_fp32)
-    say(f"{arguments.output}: {model.architecture}, int8 image tower, mean cosine to fp32 {report.cosine_mean:.4f}")
+    if warning := report.likeness.warning():
+        say(f"warning: {warning}")
+    say(
+        f"{arguments.output}: {model.architecture}, int8 image tower, mean cosine to fp32 {report.cosine_mean:.4f}, "
+        f"less the mean embedding {report.centred_mean:.4f}"
+    )
     return 0
 
 
@@ -130,10 +98,11 @@ def verify(arguments: argparse.Namespace, model: Model, images: ImageFolder, fol
     taken = set(ranges)
     rows = sorted(halves[0] + halves[1]) or [row for row in range(len(images.files)) if row not in taken] or ranges
     rows = rows[:: max(1, len(rows) // JUDGED_IMAGES)]
-    enough = bool(images.labels) and len(rows) >= FEWEST_FOR_DROP and not arguments.random_weights
+    enough = bool(images.labels) and len(rows) >= bundle_options.FEWEST_FOR_DROP and not arguments.random_weights
     with_text = arguments.text_int8 and (folder / LABELS).exists()
-    bars = dict.fromkeys(DEFAULTS) | {
+    bars = dict.fromkeys(bundle_options.DEFAULTS) | {
         "min-cosine": arguments.min_cosine,
+        "min-centred-cosine": arguments.min_centred_cosine,
         "max-drop": arguments.max_drop if enough else None,
         "min-text-cosine": arguments.min_cosine if with_text else None,
     }
@@ -155,6 +124,7 @@ def make(
         lambda: images.batches(model.preprocessing, ranges),
         folder / IMAGE_ENCODER,
         arguments.min_cosine,
+        arguments.min_centred_cosine,
     )
     for line in quantised.report.lines():
         say(f"  {line}")
@@ -173,8 +143,6 @@ def make(
             recipe["text"] = tower.record()
         else:
             shutil.copyfile(in_one_file(model.text), folder / TEXT_ENCODER)
-    elif arguments.text_int8:
-        raise UserError("--text-int8: the source has no text tower; give --onnx-text FILE, or leave it out")
 
     if labels:
         add_labels(arguments, model, images, labels, (halves[0], halves[1]), graph, selftest, folder)
@@ -229,8 +197,6 @@ def range_texts(arguments: argparse.Namespace, model: Model, labels: Sequence[La
         from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
         names += list(IMAGENET_CLASSNAMES)
-    if len(names) < FEWEST_TEXTS:
-        raise UserError(f"--text-int8: give at least {FEWEST_TEXTS} --labels, whose texts set the text tower's ranges")
     template = model.text_spec.prompt_template if model.text_spec else "{}"
     templates = [template, *(line for line in read_templates(arguments.templates, template) if line != template), "{}"]
     step = max(1, len(names) // RANGE_TEXTS)

@@ -1,37 +1,70 @@
 """ONNX files on disk: weights gathered into one file, and a user's graph read with every check that it needs."""
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 
 from .errors import UserError
+from .external_data import check_external_data, data_files, external_tensors, place_of
 from .files import write_bytes
 from .onnx_model import OPSET, graph_bytes
 
 PROTOBUF_LIMIT = 2**31 - 1
 
 
+@dataclass(frozen=True)
+class Digest:
+    """A file by the name that the user or the graph gives it."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, name: str) -> "Digest":
+        with path.open("rb") as file:
+            return cls(name, path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+@dataclass(frozen=True)
+class GraphDigest:
+    """A graph's own file and those that hold its weights: only together do they tell what is computed."""
+
+    graph: Digest
+    data: list[Digest]
+
+    @classmethod
+    def of(cls, path: Path) -> "GraphDigest":
+        names = data_files(onnx.load(path, load_external_data=False))
+        return cls(Digest.of(path, str(path)), [Digest.of(path.parent / name, name) for name in names])
+
+    def record(self) -> dict:
+        """In JSON's types; "data" only where there are such files."""
+        data = {"data": [asdict(file) for file in self.data]} if self.data else {}
+        return asdict(self.graph) | data
+
+
+def bytes_on_disk(path: Path) -> int:
+    """Of the graph and, where it keeps them apart, of its weights."""
+    names = data_files(onnx.load(path, load_external_data=False))
+    return path.stat().st_size + sum((path.parent / name).stat().st_size for name in names)
+
+
 def weight_bytes(model: ModelProto, folder: Path) -> int:
     """How large the model is with all its weights inside, to a few kilobytes, whether or not they are loaded."""
     outside = 0
-    for tensor in model.graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            place = {entry.key: entry.value for entry in tensor.external_data}
-            outside += int(place.get("length") or (folder / place["location"]).stat().st_size)
+    for place in map(place_of, external_tensors(model)):
+        outside += int(place.get("length") or (folder / place["location"]).stat().st_size)
     return model.ByteSize() + outside
 
 
 def gather_weights(path: Path) -> Path:
     """Rewrites `path` with the weights of its data file inside, where protobuf's 2 GB allow it."""
     model = onnx.load(path, load_external_data=False)
-    data = {
-        entry.value
-        for tensor in model.graph.initializer
-        if tensor.data_location == TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
+    data = data_files(model)
     if not data or weight_bytes(model, path.parent) > PROTOBUF_LIMIT - 2**20:
         return path
     onnx.load_external_data_for_model(model, str(path.parent))
@@ -47,8 +80,10 @@ def read_without_weights(path: Path) -> ModelProto:
         raise UserError(f"{path}: no such file; give an ONNX graph")
     try:
         return onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:
-        raise UserError(f"{path}: not an ONNX graph ({one_line(error)}); export or copy it again") from error
+        raise UserError(f"{path}: not an ONNX graph, or cut off; export or copy it again") from error
 
 
 def read_untrusted(path: Path) -> ModelProto:
@@ -71,26 +106,6 @@ def check_opset(path: Path, model: ModelProto) -> None:
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and opset.version > OPSET:
             raise UserError(f"{path}: opset {opset.version} is too new; export it with opset {OPSET}")
-
-
-def check_external_data(path: Path, model: ModelProto) -> None:
-    """Every weight outside the file must lie in a plain file of the same folder, links not followed."""
-    folder = path.parent.resolve()
-    tensors = [*model.graph.initializer]
-    tensors += [a.t for node in model.graph.node for a in node.attribute if a.type == onnx.AttributeProto.TENSOR]
-    for tensor in tensors:
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        place = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
-        parts = {*PurePosixPath(place).parts, *PureWindowsPath(place).parts}
-        inside = place and not PurePosixPath(place).is_absolute() and not PureWindowsPath(place).drive
-        if not inside or ".." in parts or folder not in (folder / place).resolve().parents:
-            raise UserError(
-                f"{path}: the weights of {tensor.name!r} lie outside its folder ({place!r}), which is refused; "
-                "save the graph with its data beside it"
-            )
-        if not (folder / place).is_file():
-            raise UserError(f"{path}: its data file {place!r} is missing; copy it beside the graph")
 
 
 def fixed_shape(path: Path, value: onnx.ValueInfoProto) -> list[int]:

@@ -3,7 +3,8 @@
     python -m clipgate_export.parity ViT-B-32-quickgelu RN50 --images photos/ --work /tmp/parity
 
 Each model gets drawn weights (or --pretrained FILE); open_clip's transform, tokenizer and towers give the reference,
-the written graphs with this package's preprocessing and tokenizer.json the answer. Exit 1 if a cosine is below 0.9999.
+the written graphs with this package's preprocessing and tokenizer.json the answer. Exit 1 if a cosine is below 0.9999,
+as it is or with the mean embedding taken from both sides.
 SigLIP models need --tokenizer FOLDER, which both sides read. With --preprocessing, which must then say what
 open_clip does by default, a model whose published weights differ can be compared (ViT-L-14).
 """
@@ -27,9 +28,10 @@ from PIL import Image
 from torch import nn
 
 from . import sources
-from .errors import UserError
+from .errors import UserError, report_errors
 from .graph import Graph, unit
 from .images import image_paths
+from .likeness import Likeness
 from .preprocess import decode, pixel_values
 from .sources.open_clip import agreed_preprocessing, build, find_configuration, find_weights
 from .spec import Model
@@ -54,10 +56,15 @@ TEXTS = (
 
 @dataclass(frozen=True)
 class Parity:
-    """The smallest cosines over all images and all texts."""
+    """How like the reference's the embeddings of all images and of all texts are."""
 
-    image: float
-    text: float
+    images: Likeness
+    texts: Likeness
+
+    @property
+    def worst(self) -> float:
+        """The smallest cosine, plain or centred."""
+        return float(min(values.min() for side in (self.images, self.texts) for values in (side.plain, side.centred)))
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def compare(reference: Reference, model: Model, files: Sequence[Path], texts: Se
     pixels = (pixel_values(decode(file.read_bytes()), model.preprocessing)[None] for file in files)
     images = np.concatenate([image(values) for values in pixels])
     texts_embeds = text(TextTokenizer(model.text_spec.tokenizer_json)(texts))
-    return Parity(float((images * reference.images).sum(1).min()), float((texts_embeds * reference.texts).sum(1).min()))
+    return Parity(Likeness.of(reference.images, images), Likeness.of(reference.texts, texts_embeds))
 
 
 def check(name: str, arguments: argparse.Namespace, files: Sequence[Path]) -> Parity:
@@ -125,23 +132,29 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.random_weights = arguments.random_weights or not arguments.pretrained
     held = True
-    try:
-        found = image_paths(arguments.images)
-        files = found[:: max(1, len(found) // arguments.count)][: arguments.count]
-        print(f"| model | image tower, {len(files)} photos | text tower, {len(TEXTS)} texts | s | peak GB |")
-        print("|---|---|---|---|---|")
-        for name in arguments.names:
-            start = time.monotonic()
-            parity = check(name, arguments, files)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-            seconds = time.monotonic() - start
-            print(f"| {name} | {parity.image:.7f} | {parity.text:.7f} | {seconds:.0f} | {peak:.1f} |", flush=True)
-            held = held and min(parity.image, parity.text) >= LEAST_COSINE
-    except UserError as error:
-        sys.exit(f"parity: {error}")
+    found = image_paths(arguments.images)
+    if arguments.count < 2:
+        raise UserError(f"--count {arguments.count}: at least 2 photos, so that there is something to tell apart")
+    files = found[:: max(1, len(found) // arguments.count)][: arguments.count]
+    print(f"| model | {len(files)} photos | centred | alike | {len(TEXTS)} texts | centred | alike | s | peak GB |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name in arguments.names:
+        start = time.monotonic()
+        parity = check(name, arguments, files)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        seconds = time.monotonic() - start
+        cells = [
+            f"{side.plain.min():.7f} | {side.centred.min():.7f} | {side.alike:.3f}"
+            for side in (parity.images, parity.texts)
+        ]
+        print(f"| {name} | {' | '.join(cells)} | {seconds:.0f} | {peak:.1f} |", flush=True)
+        for side, inputs in ((parity.images, "photos"), (parity.texts, "texts")):
+            if warning := side.warning(inputs):
+                print(f"{name}: {warning}", file=sys.stderr, flush=True)
+        held = held and parity.worst >= LEAST_COSINE
     if not held:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    report_errors(main)

@@ -20,18 +20,15 @@ from onnx import ModelProto
 from open_clip.tokenizer import default_bpe
 
 from . import card, chapters, evaluate, goldens_pocket, htp_check, train, train_text
-from .bank import Bank, Label
 from .bundle import Description, Origin, Selftest, TextEntry, bindings, to_json, write_bundle
-from .calibrate import Gate, calibration_record, fit_gate
+from .calibrate import calibration_record, fit_gate
 from .data import (
     EVERYTHING,
     IMAGE_SIZE,
     Images,
     Splits,
     made_from,
-    read_imagenet_names,
     read_named_text_embeddings,
-    read_text_embeddings,
     read_tiny_imagenet,
     require,
 )
@@ -41,14 +38,14 @@ from .files import write_bytes
 from .graph import Graph
 from .names import TEMPLATES, read_split
 from .onnx_model import graph_bytes
+from .pocket_bank import Development, choose
 from .preprocess import MEAN, STD, normalise
 from .quantize import quantize_tower
-from .scores import Cosines
 from .spec import Preprocessing
 from .text_tower import CONTEXT_LENGTH
 from .tokenizer import tokenizer_json
 
-NEVER_TRAINED_PER_CLASS = 25
+NEVER_TRAINED_PER_CLASS = 500
 TEXT_RANGE_NAMES = 600
 NPU_IMAGES = 8
 PREPROCESSING = Preprocessing(IMAGE_SIZE, "shortest_edge", "bicubic", MEAN, STD)
@@ -107,16 +104,26 @@ def main() -> None:
     say(f"text tower: {text.recipe.words()}: {text.candidates}")
     image_bytes, text_bytes = ((arguments.work / name).read_bytes() for name in ("image_int8.onnx", "text_int8.onnx"))
 
-    bank = default_bank(arguments.data, splits)
     graph = Graph(image_bytes)
+    say("choosing negatives and thresholds")
+    temperature, thresholds = (labelled(graph, images, splits, role) for role in ("temperature", "thresholds"))
+    never_trained = graph.embed_pixels(images.decode(never_trained_sample(images, splits)))
+    choice = choose(arguments.data, splits, Development(temperature[0], never_trained), towers.logit_scale)
+    bank = choice.bank
+    say(f"{choice.mined} mined negatives: {choice.areas}")
     selftest = Selftest.of(graph, PREPROCESSING)
-    gate, counts = calibrate(graph, images, splits, bank, towers.logit_scale)
+    gate = fit_gate(
+        towers.logit_scale,
+        (bank.cosines(temperature[0]), temperature[1]),
+        bank.cosines(never_trained),
+        (bank.cosines(thresholds[0]), thresholds[1]),
+    )
     say(f"gate: {gate}")
     calibration = calibration_record(
         gate,
         bindings(image_bytes, bank, selftest),
         "Tiny ImageNet-200 training images held out by splits.json",
-        counts,
+        (len(temperature[1]), len(thresholds[1])),
     )
     write_bundle(
         arguments.output,
@@ -150,6 +157,7 @@ def main() -> None:
         "image": {"recipe": image.recipe.words(), "cosines": image.candidates},
         "text": {"recipe": text.recipe.words(), "cosines": text.candidates},
     }
+    report["mined_negatives"] = {"chosen": choice.mined, "development_auroc": choice.record()}
     report["npu"] = check_npu(arguments.output / "image_encoder.onnx", images, splits)
     write_bytes(arguments.output / "report.json", to_json(report))
     card.write(arguments.output, report)
@@ -206,36 +214,12 @@ def text_range_inputs(data: Path, models: Path) -> np.ndarray:
     return train_text.tokenize(texts).numpy()
 
 
-def default_bank(data: Path, splits: Splits) -> Bank:
-    """The default labels, and as negatives the other classes that the image tower was trained to tell from them."""
-
-    def labels(names: list[str], wnids: list[str]) -> list[Label]:
-        return [Label(name, wnid, [f"a {name}"]) for name, wnid in zip(names, wnids, strict=True)]
-
-    others = [wnid for wnid in splits.trained_wnids if wnid not in set(splits.label_wnids)]
-    return Bank(
-        labels(splits.label_names, splits.label_wnids),
-        read_text_embeddings(data, splits.label_wnids),
-        labels(read_imagenet_names(data, others), others),
-        read_text_embeddings(data, others),
-    )
-
-
-def calibrate(
-    graph: Graph, images: Images, splits: Splits, bank: Bank, logit_scale: float
-) -> tuple[Gate, tuple[int, int]]:
-    """The gate over the default labels, and on how many temperature and threshold images it was fitted."""
+def labelled(graph: Graph, images: Images, splits: Splits, role: str) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings f32 [N, 512] of a role's images that show a default label, and the labels' rows i64 [N]."""
     class_of = {wnid: row for row, wnid in enumerate(splits.label_wnids)}
-
-    def labelled(role: str) -> tuple[Cosines, np.ndarray]:
-        chosen = [i for i in splits.held_out[role] if images.wnids[i] in class_of]
-        embeddings = graph.embed_pixels(images.decode(chosen))
-        return bank.cosines(embeddings), np.array([class_of[images.wnids[i]] for i in chosen])
-
-    never_trained = bank.cosines(graph.embed_pixels(images.decode(never_trained_sample(images, splits))))
-    temperature, thresholds = labelled("temperature"), labelled("thresholds")
-    gate = fit_gate(logit_scale, temperature, never_trained, thresholds)
-    return gate, (len(temperature[1]), len(thresholds[1]))
+    chosen = [index for index in splits.held_out[role] if images.wnids[index] in class_of]
+    rows = np.array([class_of[images.wnids[index]] for index in chosen])
+    return graph.embed_pixels(images.decode(chosen)), rows
 
 
 def never_trained_sample(images: Images, splits: Splits) -> list[int]:

@@ -2,8 +2,9 @@
 
     python -m clipgate_export.speed fp32.onnx int8.onnx
 
-One process, one thread, ONNX Runtime on the CPU. The three take turns, so that a busy or throttled machine
-slows them alike; each round's figure is the median of some runs, each ratio the median over the rounds.
+One process, one thread, ONNX Runtime on the CPU. The three take turns, so that a throttled machine slows them
+alike; times are the thread's own CPU time, so that other work hardly shows. Each round's figure is the median of some
+runs, each ratio the median over the rounds.
 The bare products are MatMulInteger (QUInt8 by QInt8) of the int8 graph's own linear layers and convolutions:
 as many distinct weights, the same shapes, nothing between them. Products of two activations are not among them.
 """
@@ -18,7 +19,8 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from .graph import Graph
+from .graph import Graph, drawn_input
+from .onnx_files import bytes_on_disk
 from .onnx_model import IR_VERSION, OPSET
 from .quantization.index import Index, attribute
 
@@ -68,9 +70,9 @@ def bare(sizes: list[tuple[int, int, int]]) -> tuple[ModelProto, dict[str, np.nd
 def median_ms(run: Callable[[], object], runs: int) -> float:
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.thread_time()
         run()
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return float(np.median(times) * 1000)
 
 
@@ -79,13 +81,8 @@ def compare(fp32: Path, int8: Path, runs: int = 5) -> dict:
     quantized = onnx.load(int8)
     sizes = products(quantized)
     bare_model, bare_feed = bare(sizes)
-    graphs = {"fp32": Graph(fp32.read_bytes()), "int8": Graph(quantized), "bare": Graph(bare_model)}
-    wanted = graphs["int8"].session.get_inputs()[0]
-    draw = np.random.default_rng(SEED)
-    if wanted.type == "tensor(float)":
-        row = draw.standard_normal(wanted.shape).astype(np.float32)
-    else:
-        row = draw.integers(0, 1000, wanted.shape)
+    graphs = {"fp32": Graph(fp32), "int8": Graph(quantized), "bare": Graph(bare_model)}
+    row = drawn_input(graphs["int8"].session.get_inputs()[0], SEED)
 
     def runner(name: str) -> Callable[[], object]:
         session, feed = graphs[name].session, bare_feed if name == "bare" else {graphs[name].input_name: row}
@@ -101,7 +98,7 @@ def compare(fp32: Path, int8: Path, runs: int = 5) -> dict:
         "int8_over_bare_products": round(float(np.median([r["int8"] / r["bare"] for r in rounds])), 2),
         "products": len(sizes),
         "multiplications": sum(m * k * n for m, k, n in sizes),
-        "file_share_of_fp32": round(int8.stat().st_size / fp32.stat().st_size, 4),
+        "file_share_of_fp32": round(bytes_on_disk(int8) / bytes_on_disk(fp32), 4),
     }
 
 

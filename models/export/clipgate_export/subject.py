@@ -13,10 +13,12 @@ import onnxruntime as ort
 
 from .bank import Bank, Label
 from .errors import UserError
+from .external_data import check_external_data
 from .files import read_json
 from .graph import Graph
 from .judging import Readout
-from .onnx_files import check_external_data, one_line, read_without_weights
+from .labels import wordnet_ids
+from .onnx_files import one_line, read_without_weights
 from .preprocess import MEAN, STD
 from .spec import Preprocessing
 from .text_tokenizer import TextTokenizer
@@ -80,24 +82,39 @@ class Subject:
         """How many dimensions an embedding has."""
         return self.graphs[0].session.get_outputs()[0].shape[-1]
 
+    @property
+    def knows_labels(self) -> bool:
+        """Whether there is anything to tell what a folder's name means."""
+        return self.bank is not None or self.text is not None
+
     def bank_for(self, folders: Sequence[str]) -> tuple[Bank, list[int]]:
-        """The labels to choose among, and the row of each folder's; raises UserError where a folder has none."""
+        """The labels to choose among, and the row of each folder's; raises UserError where a folder has none.
+
+        The bank's own where it has them all; otherwise the folders, embedded by the bundle's text encoder.
+        """
+        known: dict[str, int] = {}
         if self.bank is not None:
-            rows = {name: row for row, label in reversed(list(enumerate(self.bank.labels))) for name in _names(label)}
-            missing = [name for name in folders if _folded(name) not in rows]
+            known = {n: row for row, label in reversed(list(enumerate(self.bank.labels))) for n in _names(label)}
+            missing = [name for name in folders if _folded(name) not in known]
             if not missing:
-                return self.bank, [rows[_folded(name)] for name in folders]
+                return self.bank, [known[_folded(name)] for name in folders]
             if self.text is None:
-                near = difflib.get_close_matches(_folded(missing[0]), rows, 1, 0.0)
+                near = difflib.get_close_matches(_folded(missing[0]), known, 1, 0.0)
                 raise UserError(
                     f"folder {missing[0]!r} is none of the {len(self.bank.labels)} labels (the nearest is "
                     f"{near[0]!r}): rename it, or give a bank that has it with --labels"
                 )
         if self.text is None:
-            raise UserError("the images have labels, but there is no label bank to choose among: give it with --labels")
-        labels = [Label(name, "", []) for name in folders]
-        embeds = self.text.embed(folders)
-        return Bank(labels, embeds, [], np.empty((0, embeds.shape[1]), np.float32)), list(range(len(folders)))
+            raise ValueError("neither a bank nor a text encoder knows any label")
+        names = [self.bank.labels[known[_folded(n)]].name if _folded(n) in known else n for n in folders]
+        if ids := wordnet_ids(names):
+            raise UserError(
+                f"folder {ids[0]!r} is called by a WordNet id that no label has, and a text encoder knows no ids: "
+                "rename it, or give a bank that has it with --labels"
+            )
+        embeds = self.text.embed(names)
+        labels = [Label(name, "", []) for name in names]
+        return Bank(labels, embeds, [], np.empty((0, embeds.shape[1]), np.float32)), list(range(len(names)))
 
 
 def from_arguments(arguments: argparse.Namespace) -> Subject:

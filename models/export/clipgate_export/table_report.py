@@ -52,12 +52,17 @@ class TowerTable:
 
 
 def replace_between_markers(text: str, table: str, path: Path) -> str:
-    """`text` with everything between the markers replaced."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    """`text` with everything between the table of methods' markers replaced."""
+    return between(text, BEGIN, END, table, path)
+
+
+def between(text: str, first: str, last: str, table: str, path: Path) -> str:
+    """`text` with everything between the lines `first` and `last` replaced; `path` is where it comes from."""
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise UserError(f"{path}: the lines {BEGIN!r} and {END!r} are not in it: put them where the table belongs")
-    return f"{before}{BEGIN}\n\n{table.strip()}\n\n{END}{after}"
+        raise UserError(f"{path}: the lines {first!r} and {last!r} are not in it: put them where the table belongs")
+    return f"{before}{first}\n\n{table.strip()}\n\n{last}{after}"
 
 
 def render(tables: list[TowerTable]) -> str:

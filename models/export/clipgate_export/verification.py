@@ -10,6 +10,7 @@ from . import judging, lint, snr
 from .bank import Bank
 from .errors import UserError
 from .images import ImageFolder
+from .likeness import Likeness
 from .scores import Cosines
 from .subject import Subject, TextEncoder
 
@@ -18,28 +19,33 @@ SNR_IMAGES = 8
 
 @dataclass(frozen=True)
 class Limit:
-    """A bar as an option: what it measures, in which unit, whether it is a largest value, and its default."""
+    """A bar as an option: what it measures, in which unit, whether it is a largest value, its default, its needs."""
 
     option: str
     measure: str
     unit: str
     largest: bool
     default: float | None
+    needs: str = "images"
 
     def holds(self, value: float, bar: float) -> bool:
         """NaN misses every bar."""
         return value <= bar if self.largest else value >= bar
 
 
+LABELLED = "one folder a label and a label bank (--labels)"
 LIMITS = (
-    Limit("max-drop", "upper 95 % bound of the drop in accuracy", "points", True, 2.0),
+    Limit("max-drop", "upper 95 % bound of the drop in accuracy", "points", True, 2.0, LABELLED),
     Limit("min-cosine", "mean cosine of int8 to fp32", "", False, 0.99),
     Limit("min-cosine-p1", "1st percentile of the cosine", "", False, None),
-    Limit("min-agreement", "images with the same best label", "%", False, None),
-    Limit("max-ece", "calibration error after refitting", "", True, None),
-    Limit("max-auroc-drop", "largest drop in AUROC over the outside sets", "points", True, None),
-    Limit("min-text-cosine", "mean cosine of the text encoder to the fp32 one", "", False, 0.99),
-    Limit("min-snr", "lowest signal-to-noise ratio of a layer", "dB", False, None),
+    Limit(
+        "min-centred-cosine", "mean cosine of int8 to fp32 less fp32's mean embedding", "", False, 0.9, "varied images"
+    ),
+    Limit("min-agreement", "images with the same best label", "%", False, None, "a label bank (--labels)"),
+    Limit("max-ece", "calibration error after refitting", "", True, None, LABELLED),
+    Limit("max-auroc-drop", "largest drop in AUROC over the outside sets", "points", True, None, "--ood NAME=DIR"),
+    Limit("min-text-cosine", "mean cosine of the text encoder to the fp32 one", "", False, 0.99, "--fp32-text FILE"),
+    Limit("min-snr", "lowest signal-to-noise ratio of a layer", "dB", False, None, "layers of one name in both graphs"),
 )
 
 
@@ -53,7 +59,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Checked:
-    """A bar with what was measured; `held` is None where it could not be measured."""
+    """A bar with what was measured; `held` is None where what it `needs` was not there to measure it."""
 
     measure: str
     unit: str
@@ -61,6 +67,7 @@ class Checked:
     largest: bool
     bar: float
     held: bool | None
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,23 +92,29 @@ class Outside:
 
 @dataclass(frozen=True)
 class Texts:
-    """The bundle's text encoder against fp32 on the labels' prompts; `own`: how many find their own fp32 one."""
+    """The bundle's text encoder against fp32 on the labels' prompts; `own`: how many find their own fp32 one.
+
+    `centred_mean` is None for a single label.
+    """
 
     n: int
     cosine_mean: float
     cosine_p1: float
+    centred_mean: float | None
     own: int
 
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that was measured; None where there was nothing to measure it with."""
+    """Everything that was measured; None where there was nothing to measure it with.
+
+    `likeness` compares int8's with fp32's embeddings of the images.
+    """
 
     subject: Subject
     images: ImageFolder
     n: int
-    cosine_mean: float
-    cosine_p1: float
+    likeness: Likeness
     choices: int | None
     agreement: float | None
     labelled: Labelled | None
@@ -110,6 +123,22 @@ class Report:
     snr: snr.Layers | None
     findings: list[lint.Finding]
     checked: list[Checked]
+
+    @property
+    def cosine_mean(self) -> float:
+        return float(self.likeness.plain.mean())
+
+    @property
+    def cosine_p1(self) -> float:
+        return float(np.quantile(self.likeness.plain, 0.01))
+
+    @property
+    def centred_mean(self) -> float:
+        return float(self.likeness.centred.mean())
+
+    @property
+    def centred_worst(self) -> float:
+        return float(self.likeness.centred.min())
 
     @property
     def passed(self) -> bool:
@@ -128,13 +157,13 @@ def check(
     findings = lint.lint(subject.int8)
     rows = list(range(len(folder.files))) if rows is None else list(rows)
     bank, of_label = subject.bank, {}
-    if folder.labels:
+    if folder.labels and subject.knows_labels:
         bank, places = subject.bank_for(folder.labels)
         of_label = dict(zip(folder.labels, places, strict=True))
     if outside and bank is None:
         raise UserError(f"--ood {outside[0][0]}: there are no labels to be outside of: give a label bank with --labels")
     embeddings = embed(subject, folder, rows, "images")
-    likeness = (embeddings[0] * embeddings[1]).sum(1)
+    likeness = Likeness.of(*embeddings)
     agreement = labelled = None
     areas: list[Outside] = []
     if bank is not None:
@@ -150,8 +179,9 @@ def check(
     layers = measure_layers(subject, folder, rows, snr_images) if snr_images > 0 else None
     values = {
         "max-drop": None if labelled is None else 100 * labelled.drop.upper,
-        "min-cosine": float(likeness.mean()),
-        "min-cosine-p1": float(np.quantile(likeness, 0.01)),
+        "min-cosine": float(likeness.plain.mean()),
+        "min-cosine-p1": float(np.quantile(likeness.plain, 0.01)),
+        "min-centred-cosine": None if likeness.warning() else float(likeness.centred.mean()),
         "min-agreement": None if agreement is None else 100 * agreement,
         "max-ece": None if labelled is None else labelled.int8.ece_after,
         "max-auroc-drop": max((100 * (a - b) for s in areas for a, b in s.areas.values()), default=None),
@@ -162,8 +192,7 @@ def check(
         subject=subject,
         images=folder,
         n=len(rows),
-        cosine_mean=float(likeness.mean()),
-        cosine_p1=float(np.quantile(likeness, 0.01)),
+        likeness=likeness,
         choices=None if bank is None else len(bank.labels),
         agreement=agreement,
         labelled=labelled,
@@ -181,10 +210,15 @@ def judge_texts(encoder: TextEncoder, names: Sequence[str]) -> Texts:
     fp32, own = encoder.reference().embed(names), encoder.embed(names)
     if fp32.shape != own.shape:
         raise UserError(f"{encoder.fp32}: makes {fp32.shape[1]} dimensions, {encoder.graph} {own.shape[1]}")
-    likeness = (fp32 * own).sum(1)
+    likeness = Likeness.of(fp32, own)
     nearest = (own @ fp32.T).argmax(1)
-    found = int((nearest == np.arange(len(names))).sum())
-    return Texts(len(names), float(likeness.mean()), float(np.quantile(likeness, 0.01)), found)
+    return Texts(
+        n=len(names),
+        cosine_mean=float(likeness.plain.mean()),
+        cosine_p1=float(np.quantile(likeness.plain, 0.01)),
+        centred_mean=float(likeness.centred.mean()) if len(names) > 1 else None,
+        own=int((nearest == np.arange(len(names))).sum()),
+    )
 
 
 def measure_layers(subject: Subject, folder: ImageFolder, rows: Sequence[int], images: int) -> snr.Layers:
@@ -241,7 +275,7 @@ def hold(values: dict[str, float | None], findings: list[lint.Finding], bars: Ba
         # A text encoder is compared only where its fp32 graph is given: nobody asked otherwise.
         if bar is not None and not (limit.option == "min-text-cosine" and value is None):
             held = None if value is None else limit.holds(value, bar)
-            checked.append(Checked(limit.measure, limit.unit, value, limit.largest, bar, held))
+            checked.append(Checked(limit.measure, limit.unit, value, limit.largest, bar, held, limit.needs))
     if bars.lint is not None:
         grave = lint.SEVERITIES[: lint.SEVERITIES.index(bars.lint) + 1]
         count = sum(finding.severity in grave for finding in findings)

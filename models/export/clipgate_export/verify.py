@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_folder(path: Path) -> ImageFolder:
     """Says on stderr which images were skipped."""
-    folder = ImageFolder.read(path)
+    folder = ImageFolder.read(path, use="comparing")
     if (warning := folder.warning()) is not None:
         print(f"{path}: {warning}", file=sys.stderr)
     return folder

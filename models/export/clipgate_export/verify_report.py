@@ -1,10 +1,9 @@
 """The report of `clipgate-export verify` as Markdown for a reader and as a record for JSON."""
 
-import hashlib
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 
+from .onnx_files import GraphDigest
 from .snr import LayerSnr
 from .verification import Checked, Labelled, Report
 
@@ -17,15 +16,22 @@ def record(report: Report) -> dict:
     return {
         "passed": report.passed,
         "bars": [asdict(checked) for checked in report.checked],
-        "fp32": _file(report.subject.fp32),
-        "int8": _file(report.subject.int8),
+        "fp32": GraphDigest.of(report.subject.fp32).record(),
+        "int8": GraphDigest.of(report.subject.int8).record(),
         "images": {
             "folder": str(report.images.path),
             "n": report.n,
             "sha256": report.images.digest(),
             "broken": report.images.broken,
         },
-        "cosine": {"mean": report.cosine_mean, "p1": report.cosine_p1},
+        "cosine": {
+            "mean": report.cosine_mean,
+            "p1": report.cosine_p1,
+            "centred_mean": report.centred_mean,
+            "centred_worst": report.centred_worst,
+        },
+        "fp32_alike": report.likeness.alike,
+        "warning": report.likeness.warning(),
         "top1_agreement": report.agreement,
         "labels": None if report.labelled is None else {"choices": report.choices, **_labels(report.labelled)},
         "outside": [
@@ -52,7 +58,9 @@ def _head(report: Report) -> str:
     unknown = sum(checked.held is None for checked in report.checked)
     verdict = f"**{missed} of {len(report.checked)} bars missed.**" if missed else "All bars that were measured hold."
     if unknown:
-        verdict += f" {unknown} could not be measured: labelled images (one folder a label) are needed."
+        verdict += f" {unknown} could not be measured: the table says what for."
+    if (warning := report.likeness.warning()) is not None:
+        verdict += f"\n\n**Warning:** {warning}."
     return f"# {report.subject.int8.name} against {report.subject.fp32.name}\n\n{verdict}"
 
 
@@ -65,7 +73,7 @@ def _bar(checked: Checked) -> str:
     unit = f" {checked.unit}" if checked.unit else ""
     measured = "-" if checked.value is None else f"{checked.value:.4g}{unit}"
     relation = "at most" if checked.largest else "at least"
-    outcome = {True: "held", False: "**MISSED**", None: "not measured"}[checked.held]
+    outcome = {True: "held", False: "**MISSED**", None: f"not measured: needs {checked.needs}"}[checked.held]
     return f"| {checked.measure} | {measured} | {relation} {checked.bar:g}{unit} | {outcome} |"
 
 
@@ -77,6 +85,9 @@ def _agreement(report: Report) -> str:
         "|---|---|---|",
         f"| cosine to fp32, mean | | {report.cosine_mean:.5f} |",
         f"| cosine to fp32, 1st percentile | | {report.cosine_p1:.5f} |",
+        f"| the same less fp32's mean embedding, mean | | {report.centred_mean:.5f} |",
+        f"| the same less fp32's mean embedding, worst | | {report.centred_worst:.5f} |",
+        f"| cosine between different images, mean | {report.likeness.alike:.5f} | |",
     ]
     if report.agreement is not None:
         lines.append(f"| same best of {report.choices} labels | | {100 * report.agreement:.2f} % |")
@@ -116,9 +127,10 @@ def _texts(report: Report) -> str:
     if report.texts is None:
         return ""
     found = report.texts
+    centred = "" if found.centred_mean is None else f", {found.centred_mean:.5f} in the mean less fp32's mean embedding"
     return (
         f"## Text encoder\n\nOn the prompts of {found.n} labels: cosine to fp32 {found.cosine_mean:.5f} in the mean, "
-        f"{found.cosine_p1:.5f} at the 1st percentile; {found.own} lie nearest to their own fp32 embedding."
+        f"{found.cosine_p1:.5f} at the 1st percentile{centred}; {found.own} lie nearest to their own fp32 embedding."
     )
 
 
@@ -152,8 +164,10 @@ def _lint(report: Report) -> str:
 def _provenance(report: Report) -> str:
     lines = ["## Made with\n"]
     for path in (report.subject.fp32, report.subject.int8):
-        file = _file(path)
-        lines.append(f"- {path}: {file['bytes']:,} bytes, sha256 `{file['sha256'][:16]}`")
+        digest = GraphDigest.of(path)
+        lines += [
+            f"- {file.file}: {file.bytes:,} bytes, sha256 `{file.sha256[:16]}`" for file in (digest.graph, *digest.data)
+        ]
     p = report.subject.preprocessing
     lines.append(f"- {p.size} pixels, {p.resize}, {p.interpolation}, mean {list(p.mean)}, std {list(p.std)}")
     lines.append("- " + ", ".join(f"{name} {number}" for name, number in _versions().items()))
@@ -172,15 +186,6 @@ def _labels(labelled: Labelled) -> dict:
         },
         "calibration": {"fp32": asdict(labelled.fp32), "int8": asdict(labelled.int8)},
     }
-
-
-def _file(path: Path) -> dict:
-    with path.open("rb") as file:
-        return {
-            "file": str(path),
-            "bytes": path.stat().st_size,
-            "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
-        }
 
 
 def _versions() -> dict[str, str]:

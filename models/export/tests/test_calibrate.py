@@ -79,5 +79,5 @@ def test_scores_by_hand() -> None:
     shared = Cosines(cosines.labels, np.array([[0.3]], np.float32))
     assert ood_score("max_cosine", shared, 10.0)[0] == np.float32(0.3)
     assert ood_score("msp", shared, 10.0)[0] == pytest.approx(1 / (2 + np.exp(-2.0)))
-    with pytest.raises(ValueError, match="'energy'"):
-        ood_score("energy", cosines, 10.0)
+    with pytest.raises(ValueError, match="'loudness'"):
+        ood_score("loudness", cosines, 10.0)

@@ -1,5 +1,6 @@
 """A user's folder of images: what is taken, skipped, refused, and into which parts it is split."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def test_broken_images_are_named_and_skipped(tmp_path: Path) -> None:
     folder = ImageFolder.read(tmp_path, progress=False)
     assert len(folder.files) == 18 and folder.labels == []
     assert "skipped 2 images" in folder.warning() and "cut.jpg" in folder.warning()
+    assert "text.png: of no format that Pillow knows" in folder.warning() and " at 0x" not in folder.warning()
     batches = list(folder.batches(PREPROCESSING))
     assert {batch.shape for batch in batches} == {(1, 3, 32, 32)}
     assert folder.digest() == ImageFolder.read(tmp_path, progress=False).digest()
@@ -44,10 +46,32 @@ def test_too_few_none_or_nowhere(tmp_path: Path) -> None:
     assert "3 images" in refusal(tmp_path) and "at least 16" in refusal(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_folder(tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0)
-    assert "permissions" in refusal(tmp_path / "locked")
+def test_an_unreadable_folder_is_named_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pictures(tmp_path / "cat", 16)
+    locked = tmp_path / "dog" / "brown"
+    locked.mkdir(parents=True)
+    scan = os.scandir
+
+    def refusing(path: os.PathLike) -> object:
+        # As for a user who may not; root may read everything.
+        if Path(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    for folder in (tmp_path, locked):
+        assert f"{locked}: cannot be read (Permission denied)" in refusal(folder)
+
+
+def test_links_to_folders_are_followed_and_may_go_round(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "elsewhere", 16)
+    photos = tmp_path / "photos"
+    write_pictures(photos / "dog", 1)
+    (photos / "cat").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "round").symlink_to(photos)
+    (photos / "dog" / "again").symlink_to(photos / "dog")
+    found = ImageFolder.read(photos, progress=False)
+    assert (len(found.files), found.labels) == (17, ["cat", "dog"])
 
 
 def test_labelled_images_are_split_without_overlap(tmp_path: Path) -> None:

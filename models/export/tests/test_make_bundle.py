@@ -6,12 +6,13 @@ import resource
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import load_file
 from tiny_models import write_pictures
-from tiny_onnx import DIM, write_pair
+from tiny_onnx import DIM, VOCABULARY, text_tower, write_pair
 
-from clipgate_export import make_bundle
+from clipgate_export import images, make_bundle
 from clipgate_export.bank import Bank
 from clipgate_export.cli import main
 from clipgate_export.graph import Graph
@@ -34,6 +35,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def bundle(pair: list[str], images: Path, output: Path, *more: str) -> int:
     return main(["bundle", *pair, "--images", str(images), "-o", str(output), "--range-images", "16", *more])
+
+
+def dropped(words: list[str], *options: str) -> list[str]:
+    """The command line without these options and their values."""
+    return [word for place, word in enumerate(words) if not set(options) & set(words[max(0, place - 1) : place + 1])]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -80,7 +86,7 @@ def test_plain_images_make_a_bundle_without_labels(pair: list[str], labelled: Pa
 
 
 def test_an_image_tower_alone_makes_a_bundle_without_texts(pair: list[str], labelled: Path, tmp_path: Path) -> None:
-    without_text = [word for place, word in enumerate(pair) if "--onnx-text" not in pair[max(0, place - 1) : place + 1]]
+    without_text = dropped(pair, "--onnx-text", "--tokenizer")
     assert bundle(without_text, labelled, tmp_path / "out") == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert set(manifest["files"]) == {"image_encoder.onnx", "selftest.safetensors"}
@@ -107,6 +113,30 @@ def test_the_text_tower_is_quantised_where_asked(pair: list[str], labelled: Path
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert "text" in manifest["recipe"]
     assert manifest["files"]["text_encoder.onnx"]["bytes"] < 0.3 * 49408 * DIM * 4
+
+
+def test_a_tokenizer_with_more_ids_than_the_tower_has_rows_is_refused(
+    pair: list[str], labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    onnx.save(text_tower(rows=300), tmp_path / "small.onnx")
+    small = [str(tmp_path / "small.onnx") if word.endswith("text.onnx") else word for word in pair]
+    assert bundle(small, labelled / "dog", tmp_path / "out") == 2
+    said = error(capsys)
+    assert f"ids up to {VOCABULARY - 1}" in said and "up to 299" in said and "--tokenizer" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_last_line_says_both_cosines(
+    pair: list[str], labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert bundle(pair, labelled / "dog", tmp_path / "out", "--min-centred-cosine", "0.9") == 0
+    last = capsys.readouterr().err.rstrip("\n").split("\n")[-1]
+    assert "mean cosine to fp32 0." in last and "less the mean embedding 0." in last
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert 0.9 <= manifest["recipe"]["image"]["centred_cosine_to_fp32"] <= 1
+    with pytest.raises(SystemExit):
+        bundle(pair, labelled / "dog", tmp_path / "none", "--min-centred-cosine", "1.1")
+    assert "less fp32's mean embedding" in capsys.readouterr().err
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:
@@ -165,14 +195,60 @@ def test_int8_too_far_from_fp32_makes_no_bundle(pair: list[str], labelled: Path,
         (["--labels", "dog,teapot"], "no label for the image folder 'arctic_fox'"),
         (["--labels", "dog,dog"], "'dog' stands there twice"),
         (["--range-images", "3"], "at least 16"),
+        (["--labels", "none.txt"], "none.txt: no such file of labels"),
+        (["--labels", "red,green,blue", "--images", "DOGS", "--text-int8"], "at least 16 --labels"),
+        (["--templates", "x", "--images", "DOGS"], "there are no labels"),
+        (["--templates", "/nowhere"], "/nowhere: the templates cannot be read"),
+        (["--keep-fp32", "OUT/fp32"], "lies in the bundle"),
+        (["--keep-fp32", "/dev/null/fp32"], "no folder that can be written to"),
+        (["--pretrained", "openai"], "--pretrained goes with --open-clip only"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(
     more: list[str], said: str, pair: list[str], labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
+    more = [word.replace("DOGS", str(labelled / "dog")).replace("OUT", str(tmp_path / "out")) for word in more]
     assert bundle(pair, labelled, tmp_path / "out", *more) == 2
     assert said in error(capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("without", "more", "said"),
+    [
+        (["--onnx-text"], [], "--tokenizer is for texts"),
+        (["--onnx-text", "--tokenizer"], ["--prompt-template", "a {}"], "--prompt-template is for texts"),
+        (["--onnx-text", "--tokenizer"], ["--text-int8"], "no text tower"),
+        (["--onnx-text", "--tokenizer"], ["--labels", "a,b"], "needs a text tower"),
+        (["--tokenizer"], [], "--onnx-text needs --tokenizer"),
+        (["--onnx-image"], [], "exactly one source"),
+    ],
+)
+def test_it_is_said_before_any_photo_is_decoded(
+    without: list[str],
+    more: list[str],
+    said: str,
+    pair: list[str],
+    labelled: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    monkeypatch.setattr(images, "decode", lambda content: pytest.fail("a photo was decoded"))
+    assert bundle(dropped(pair, *without), labelled, tmp_path / "out", *more) == 2
+    assert said in error(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wordnet_ids_as_labels_are_warned_of(pair: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for place, name in enumerate(("n01440764", "n02084071")):
+        write_pictures(tmp_path / "photos" / name, 10, 100 * place, hue=place)
+    assert bundle(pair, tmp_path / "photos", tmp_path / "out") == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1 and "2 labels are WordNet ids (first n01440764)" in warnings[0]
+    (tmp_path / "labels.tsv").write_text("n01440764\ttench\nn02084071\tdog\n")
+    assert bundle(pair, tmp_path / "photos", tmp_path / "named", "--labels", str(tmp_path / "labels.tsv")) == 0
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_commands_are_parsed_without_loading_them(capsys: pytest.CaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""The quantiser on tiny towers: every calibrator, SmoothQuant, mixed precision, and what it refuses."""
+"""The quantiser on tiny towers: every calibrator, SmoothQuant, the choice of recipe, and what it refuses."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +8,15 @@ import onnx
 import onnxruntime as ort
 import pytest
 import tiny_clip
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization.calibrate import HistogramCollector
 
 from clipgate_export.errors import UserError
-from clipgate_export.quantization import mixed, smooth
+from clipgate_export.likeness import Likeness
+from clipgate_export.quantization import smooth
 from clipgate_export.quantization.calibrators import QUANTIZED_BINS, Histograms
-from clipgate_export.quantization.engine import quantize, quantize_best
+from clipgate_export.quantization.engine import Candidate, quantize, quantize_best
 from clipgate_export.quantization.observe import Extremes, observe_extremes, sampling_step
 from clipgate_export.quantization.recipe import Recipe, Report
 from clipgate_export.quantization.savings import save
@@ -63,6 +65,13 @@ def test_every_recipe_keeps_the_embedding(fp32: Path, tmp_path: Path, recipe: Re
     assert cosines.mean() > 0.97
 
 
+def test_sixteen_bits_are_made_without_a_word(
+    fp32: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture
+) -> None:
+    made(fp32, tmp_path, Recipe(activation_bits=16))
+    assert caplog.text == "" and capfd.readouterr().err == ""
+
+
 def test_bytes_repeat_however_the_images_are_batched(fp32: Path, tmp_path: Path) -> None:
     recipe = Recipe("percentile", 99.9, smooth_alpha=0.5)
     one = made(fp32, tmp_path, recipe)
@@ -78,31 +87,46 @@ def test_the_best_recipe_wins_and_all_are_named(fp32: Path, tmp_path: Path) -> N
     assert list(report.candidates) == [recipe.words() for recipe in recipes]
 
 
-def test_the_worst_layers_are_kept_until_the_target_is_met(fp32: Path, tmp_path: Path) -> None:
-    plain = made(fp32, tmp_path, Recipe())
-    target = (1 + plain.mean_cosine) / 2
-    report = made(fp32, tmp_path, Recipe(target_cosine=target))
-    assert report.target_met and 0 < report.kept < len(report.layers)
-    damages = [layer.damage for layer in report.layers]
-    assert damages == sorted(damages, reverse=True)
-    assert all(layer.name in "\n".join(report.lines()) for layer in report.layers[: report.kept])
-    quantized = onnx.load(tmp_path / "int8.onnx")
-    weights = {tensor.name for tensor in quantized.graph.initializer if tensor.data_type == TensorProto.FLOAT}
-    kept = {name for layer in report.layers[: report.kept] for name in layer.nodes}
-    float_layers = [
-        node for node in quantized.graph.node if node.op_type in ("MatMul", "Gemm", "Conv") and node.input[1] in weights
-    ]
-    assert all(node.name in kept for node in float_layers)
-    wide = made(fp32, tmp_path, Recipe(target_cosine=target, fallback_bits=16))
-    assert wide.target_met and wide.kept > 0
+def test_the_best_recipe_is_told_by_what_the_plain_cosine_hides(tmp_path: Path) -> None:
+    class Shifted(torch.nn.Module):
+        """The same embeddings about a far point: any two have cosine 0.999 and more."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.tower = tiny_clip.tower()
+
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            return self.tower(pixel_values) + 60
+
+    shifted = tiny_clip.export(Shifted(), tmp_path / "shifted.onnx")
+    report = quantize_best(shifted, batches, [Recipe("quantile", 50), Recipe()], tmp_path / "int8.onnx")
+    coarse, fine = report.candidates.values()
+    assert report.alike > 0.999 and min(coarse["cosine"], fine["cosine"]) > 0.999
+    assert fine["centred"] > coarse["centred"] + 0.01
+    assert report.recipe == Recipe() and report.worst_centred <= report.centred_cosine
 
 
-def test_every_node_is_in_one_layer(fp32: Path) -> None:
-    model = read(fp32)
-    save(model)
-    nodes = [name for layer in mixed.layers(model) for name in layer.nodes]
-    assert sorted(nodes) == sorted(node.name for node in model.graph.node)
-    assert len(nodes) == len(set(nodes))
+def test_a_later_recipe_must_be_clearly_better() -> None:
+    def candidate(centred: float, recipe: Recipe | None = None) -> Candidate:
+        return Candidate(recipe or Recipe(), b"", Likeness(np.array([0.99]), np.array([centred]), 0.5))
+
+    assert not candidate(0.91).beats(candidate(0.905))
+    assert candidate(0.92).beats(candidate(0.905))
+    asking = Recipe(target_centred=0.95)
+    assert candidate(0.905, asking).beats(candidate(0.904, asking))
+    assert candidate(0.951, asking).beats(candidate(0.949, asking))
+    assert not candidate(0.949, asking).beats(candidate(0.951, asking))
+    single = Likeness(np.array([0.99]), np.array([np.nan]), np.nan)
+    better = Likeness(np.array([0.995]), np.array([np.nan]), np.nan)
+    assert Candidate(Recipe(), b"", better).beats(Candidate(Recipe(), b"", single))
+
+
+def test_further_recipes_are_tried_only_where_the_first_miss_their_target(fp32: Path, tmp_path: Path) -> None:
+    for target, tried in ((0.9, 1), (0.9999, 2)):
+        recipes = [Recipe(calibrator, 50, target_cosine=target) for calibrator in ("quantile", "minmax")]
+        report = quantize_best(fp32, batches, recipes[:1], tmp_path / "int8.onnx", further=recipes[1:])
+        assert len(report.candidates) == tried and report.target_met
+        assert report.kept == 0 or target == 0.9999
 
 
 def test_smoothing_is_exact_and_evens_out_what_the_weights_can_bear(fp32: Path) -> None:

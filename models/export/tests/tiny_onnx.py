@@ -42,9 +42,9 @@ def image_tower(batch: int | str = 1, opset: int = 17) -> ModelProto:
     return model(nodes, inputs, outputs, weights, opset)
 
 
-def text_tower(length: int | str = CONTEXT) -> ModelProto:
+def text_tower(length: int | str = CONTEXT, rows: int = VOCABULARY) -> ModelProto:
     """The mean of token vectors."""
-    table = np.random.default_rng(4).normal(0, 1, (VOCABULARY, DIM)).astype(np.float32)
+    table = np.random.default_rng(4).normal(0, 1, (rows, DIM)).astype(np.float32)
     nodes = [
         helper.make_node("Gather", ["tokens", "ids"], ["rows"]),
         helper.make_node("ReduceMean", ["rows"], ["text_features"], axes=[1], keepdims=0),

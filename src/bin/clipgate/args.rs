@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::evaluate::EvaluateArgs;
+
 /// Classify images with CLIP on this machine, and say so when the answer cannot be trusted.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Labels(LabelsCommand),
     /// Fit thresholds to labelled images of your own, with a promise about wrong answers
     Calibrate(CalibrateArgs),
+    /// Judge a model and its gate on labelled images, alone or beside another model
+    Evaluate(EvaluateArgs),
     /// Show what a bundle holds: model, licence, labels, calibration
     Inspect(InspectArgs),
     /// Check a bundle: digests, graphs, self-test, calibration
@@ -88,6 +92,10 @@ pub(crate) struct ClassifyArgs {
     /// Label bank made by `clipgate labels build`
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
+    /// Without the bundle's own labels and negatives beside --labels: a frame of anything else is then accepted far more
+    /// often
+    #[arg(long, requires = "labels")]
+    pub(crate) no_negatives: bool,
     /// Calibration of your own for this graph and these labels
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
@@ -156,9 +164,25 @@ pub(crate) struct BuildArgs {
     /// A file with one prompt template a line, each with {} for the label [default: the bundle's]
     #[arg(long, value_name = "FILE")]
     pub(crate) templates: Option<PathBuf>,
-    /// A file with one text a line that shares probability with the labels and never wins
-    #[arg(long, value_name = "FILE")]
+    /// A file with one text a line that shares probability with the labels and never wins, used as they are
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["mine_negatives", "no_negatives"])]
     pub(crate) negatives: Option<PathBuf>,
+    /// Choose negatives from a vocabulary, the words farthest from the labels: `wordnet`, a file with one word a line, or
+    /// a label bank (.safetensors), whose embeddings are used as they are
+    #[arg(long, value_name = "wordnet|FILE", conflicts_with = "no_negatives")]
+    pub(crate) mine_negatives: Option<String>,
+    /// The most negatives to choose
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "mine_negatives",
+        value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) max_negatives: u32,
+    /// Folder of WordNet's data.noun and data.adj [default: /usr/share/wordnet, of the Debian package wordnet-base]. With
+    /// another vocabulary than `wordnet`, leaves out its proper nouns and what WordNet relates to a label
+    #[arg(long, value_name = "DIR", requires = "mine_negatives")]
+    pub(crate) wordnet: Option<PathBuf>,
+    /// No negatives: without any of these options the bundle's own labels and negatives serve, but those that are a label
+    /// here or the nearest to one
+    #[arg(long)]
+    pub(crate) no_negatives: bool,
     /// Safetensors file to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -193,28 +217,12 @@ pub(crate) struct CalibrateArgs {
     /// Label bank made by `clipgate labels build`
     #[arg(long, value_name = "FILE")]
     pub(crate) bank: Option<PathBuf>,
-    /// How the threshold is fitted, and what is promised
-    #[arg(long, value_enum, default_value_t = MethodArg::Ltt)]
-    pub(crate) method: MethodArg,
-    /// Share that may be wrong: of accepted answers (ltt, sgr), of all images (crc) [default: 0.05]
-    #[arg(long, value_name = "SHARE")]
-    pub(crate) target_risk: Option<f64>,
-    /// Probability with which the promise holds (ltt, sgr) [default: 0.95]
-    #[arg(long, value_name = "SHARE")]
-    pub(crate) confidence: Option<f64>,
-    /// Share of images to accept (accept-rate)
-    #[arg(long, value_name = "SHARE")]
-    pub(crate) accept_rate: Option<f64>,
-    /// Share of label sets that may lack the true label (lac, aps, raps) [default: 0.1]
-    #[arg(long, value_name = "SHARE")]
-    pub(crate) miscoverage: Option<f64>,
+    #[command(flatten)]
+    pub(crate) rule: RuleArgs,
     /// Images that show none of the labels, to choose the out-of-distribution score by: a folder, or safetensors with
     /// image_embeds [N, D] [default: the bundle's score]
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) ood: Option<PathBuf>,
-    /// Share of images of the labels that the out-of-distribution cut lets pass
-    #[arg(long, value_name = "SHARE", default_value_t = clipgate::fit::DEFAULT_ID_PASS_SHARE)]
-    pub(crate) id_pass: f64,
     /// Share of the images that fits temperature and cut; the others certify
     #[arg(long, value_name = "SHARE", default_value_t = clipgate::fit::DEFAULT_FIT_FRACTION)]
     pub(crate) fit_fraction: f64,
@@ -230,7 +238,30 @@ pub(crate) struct CalibrateArgs {
     pub(crate) decode: DecodeArgs,
 }
 
-/// How `calibrate` fits.
+/// What a gate is fitted to.
+#[derive(Debug, Default, PartialEq, Args)]
+pub(crate) struct RuleArgs {
+    /// How the threshold is fitted, and what is promised [default: ltt]
+    #[arg(long, value_enum)]
+    pub(crate) method: Option<MethodArg>,
+    /// Share that may be wrong: of accepted answers (ltt, sgr), of all images (crc) [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) target_risk: Option<f64>,
+    /// Probability with which the promise holds (ltt, sgr) [default: 0.95]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) confidence: Option<f64>,
+    /// Share of images to accept (accept-rate)
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) accept_rate: Option<f64>,
+    /// Share of label sets that may lack the true label (lac, aps, raps) [default: 0.1]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) miscoverage: Option<f64>,
+    /// Share of images of the labels that the out-of-distribution cut lets pass [default: 0.95]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) id_pass: Option<f64>,
+}
+
+/// How a gate is fitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MethodArg {
     /// Learn-then-Test, fixed sequence: high probability

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clipgate::calibration::{Calibration, Method, Share};
-use clipgate::fit::{FitOptions, LabelledImage, fit};
+use clipgate::fit::{DEFAULT_ID_PASS_SHARE, FitOptions, LabelledImage, fit};
 use clipgate::{
     Bundle, Error, ErrorKind, ExecutedGraph, ImageEncoder, LabelBank, OodScore, OodScores, Result,
     Runtime, Scorer, Scores,
 };
 
-use crate::args::{CalibrateArgs, Format, MethodArg};
+use crate::args::{CalibrateArgs, Format, MethodArg, RuleArgs};
 use crate::exit_code::Outcome;
 use crate::labelled::{Embedded, ImageList};
 use crate::output::Output;
@@ -26,7 +26,7 @@ const CONFIDENCE: f64 = 0.95;
 const MISCOVERAGE: f64 = 0.1;
 
 pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
-    let mut options = options(args)?;
+    let mut options = args.rule.options(args.fit_fraction, args.seed)?;
     let output = Output::at(&args.output)?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
     let runtime = runtime_search::load()?;
@@ -73,53 +73,55 @@ pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
         .and(others.map_or(Outcome::Answered, |others| others.outcome())))
 }
 
-/// The options, without contradictions.
-fn options(args: &CalibrateArgs) -> Result<FitOptions> {
-    let method = match args.method {
-        MethodArg::Ltt => Method::Ltt,
-        MethodArg::Sgr => Method::Sgr,
-        MethodArg::Crc => Method::Crc,
-        MethodArg::AcceptRate => Method::AcceptRate,
-        MethodArg::Lac => Method::Lac,
-        MethodArg::Aps => Method::Aps,
-        MethodArg::Raps => Method::Raps,
-    };
-    let has_confidence = matches!(method, Method::Ltt | Method::Sgr);
-    let has_risk = has_confidence || method == Method::Crc;
-    let has_rate = method == Method::AcceptRate;
-    for (option, is_given, is_meant) in [
-        ("--target-risk", args.target_risk.is_some(), has_risk),
-        ("--confidence", args.confidence.is_some(), has_confidence),
-        ("--accept-rate", args.accept_rate.is_some(), has_rate),
-        (
-            "--miscoverage",
-            args.miscoverage.is_some(),
-            !has_risk && !has_rate,
-        ),
-    ] {
-        if is_given && !is_meant {
-            return refused(format!(
-                "{option} means nothing to the method `{}`",
-                name(method)
-            ));
+impl RuleArgs {
+    /// The options of a fit, without contradictions.
+    pub(crate) fn options(&self, fit_fraction: f64, seed: u64) -> Result<FitOptions> {
+        let method = match self.method.unwrap_or(MethodArg::Ltt) {
+            MethodArg::Ltt => Method::Ltt,
+            MethodArg::Sgr => Method::Sgr,
+            MethodArg::Crc => Method::Crc,
+            MethodArg::AcceptRate => Method::AcceptRate,
+            MethodArg::Lac => Method::Lac,
+            MethodArg::Aps => Method::Aps,
+            MethodArg::Raps => Method::Raps,
+        };
+        let has_confidence = matches!(method, Method::Ltt | Method::Sgr);
+        let has_risk = has_confidence || method == Method::Crc;
+        let has_rate = method == Method::AcceptRate;
+        for (option, is_given, is_meant) in [
+            ("--target-risk", self.target_risk.is_some(), has_risk),
+            ("--confidence", self.confidence.is_some(), has_confidence),
+            ("--accept-rate", self.accept_rate.is_some(), has_rate),
+            (
+                "--miscoverage",
+                self.miscoverage.is_some(),
+                !has_risk && !has_rate,
+            ),
+        ] {
+            if is_given && !is_meant {
+                return refused(format!(
+                    "{option} means nothing to the method `{}`",
+                    name(method)
+                ));
+            }
         }
+        let target = match method {
+            Method::AcceptRate => match self.accept_rate {
+                Some(rate) => rate,
+                None => return refused("the method `accept_rate` needs --accept-rate".to_owned()),
+            },
+            _ if has_risk => self.target_risk.unwrap_or(TARGET_RISK),
+            _ => self.miscoverage.unwrap_or(MISCOVERAGE),
+        };
+        let options = FitOptions {
+            confidence: self.confidence.unwrap_or(CONFIDENCE),
+            id_pass_share: self.id_pass.unwrap_or(DEFAULT_ID_PASS_SHARE),
+            fit_fraction,
+            seed,
+            ..FitOptions::new(method, target)
+        };
+        options.check().map(|()| options)
     }
-    let target = match method {
-        Method::AcceptRate => match args.accept_rate {
-            Some(rate) => rate,
-            None => return refused("the method `accept_rate` needs --accept-rate".to_owned()),
-        },
-        _ if has_risk => args.target_risk.unwrap_or(TARGET_RISK),
-        _ => args.miscoverage.unwrap_or(MISCOVERAGE),
-    };
-    let options = FitOptions {
-        confidence: args.confidence.unwrap_or(CONFIDENCE),
-        id_pass_share: args.id_pass,
-        fit_fraction: args.fit_fraction,
-        seed: args.seed,
-        ..FitOptions::new(method, target)
-    };
-    options.check().map(|()| options)
 }
 
 fn refused<T>(why: String) -> Result<T> {
@@ -229,7 +231,12 @@ impl<'a> Source<'a> {
     }
 }
 
-fn measure(labelled: &Embedded, bank: &LabelBank, scorer: &Scorer) -> Result<Vec<LabelledImage>> {
+/// Every image with its label, those that show nothing at the end.
+pub(crate) fn measure(
+    labelled: &Embedded,
+    bank: &LabelBank,
+    scorer: &Scorer,
+) -> Result<Vec<LabelledImage>> {
     let seen = labelled
         .image_embeds
         .iter()
@@ -256,7 +263,7 @@ fn scores_of(embedded: &Embedded, bank: &LabelBank, scorer: &Scorer) -> Result<V
 }
 
 /// The out-of-distribution score that the bundle's makers chose, where these labels have it.
-fn bundles_score(
+pub(crate) fn bundles_score(
     bundle: &Bundle,
     labelled: &Embedded,
     bank: &LabelBank,

@@ -1,6 +1,7 @@
 //! `clipgate classify`: one decision an image.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clipgate::{
@@ -60,13 +61,20 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
         .session(args.model.session()?)
         .calibration(calibration)
         .top_k(args.top_k);
-    let own = inputs::own_bank(
-        args.labels.as_deref(),
-        args.bank.as_deref(),
-        &runtime,
-        &bundle,
-        args.model.session()?,
-    )?;
+    let session = args.model.session()?;
+    let own = match &args.labels {
+        Some(labels) if args.no_negatives => {
+            let bank = inputs::labels_in_words(labels, &runtime, &bundle, session)?;
+            Some(Arc::new(bank))
+        }
+        labels => inputs::own_bank(
+            labels.as_deref(),
+            args.bank.as_deref(),
+            &runtime,
+            &bundle,
+            session,
+        )?,
+    };
     if let Some(bank) = own {
         options = options.bank(bank);
     }
@@ -101,6 +109,12 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
     );
     if format == Format::Text {
         report::line(&summary.sentence(&classifier, args.images.len()));
+        let negatives = classifier.bank().negatives().len();
+        if args.labels.is_some() && negatives > 0 {
+            report::line(&format!(
+                "{negatives} of the model's own labels and negatives stood beside yours, to tell what is none of them"
+            ));
+        }
     }
     Ok(outcome)
 }

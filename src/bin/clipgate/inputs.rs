@@ -41,7 +41,7 @@ impl ModelArgs {
 }
 
 impl DecodeArgs {
-    fn limits(&self) -> DecodeLimits {
+    pub(crate) fn limits(&self) -> DecodeLimits {
         let mut limits = DecodeLimits::default();
         let million = |count: u32| u64::from(count) * 1_000_000;
         limits.max_pixels = self.max_megapixels.map_or(limits.max_pixels, million);
@@ -79,7 +79,7 @@ pub(crate) fn each_image(
     outcome
 }
 
-/// The bank that `classify --labels` or `--bank` names, if either was given.
+/// The bank that `--labels` or `--bank` names, if either was given; labels in words with the bundle's texts as negatives.
 pub(crate) fn own_bank(
     labels: Option<&str>,
     bank: Option<&Path>,
@@ -88,23 +88,48 @@ pub(crate) fn own_bank(
     session: SessionOptions,
 ) -> Result<Option<Arc<LabelBank>>> {
     if let Some(path) = bank {
-        let bytes = clipgate::file::read_file(path, MAX_BANK_BYTES)?;
-        let bank = LabelBank::from_safetensors(bytes)
-            .and_then(|bank| {
-                bank.check_dimension(bundle.manifest().embedding_dim)
-                    .map(|()| bank)
-            })
-            .map_err(|error| error.at(path.display()))?;
+        let bank = self::bank(path).and_then(|bank| {
+            bank.check_dimension(bundle.manifest().embedding_dim)
+                .map_err(|error| error.at(path.display()))?;
+            Ok(bank)
+        })?;
         return Ok(Some(Arc::new(bank)));
     }
     let Some(labels) = labels else {
         return Ok(None);
     };
+    let bank = labels_in_words(labels, runtime, bundle, session)?;
+    Ok(Some(Arc::new(match lender(bundle)? {
+        Some(lender) => bank.with_negatives_of(&lender)?.0,
+        None => bank,
+    })))
+}
+
+/// The bank of labels in words, without negatives.
+pub(crate) fn labels_in_words(
+    labels: &str,
+    runtime: &Runtime,
+    bundle: &Bundle,
+    session: SessionOptions,
+) -> Result<LabelBank> {
     let names = label_names(labels)?;
-    let bank = TextEncoder::open(runtime, bundle, session)?
+    TextEncoder::open(runtime, bundle, session)?
         .label_bank(&names, &[], |_| ())
-        .map_err(|error| error.at("--labels"))?;
-    Ok(Some(Arc::new(bank)))
+        .map_err(|error| error.at("--labels"))
+}
+
+/// The bundle's own bank, whose texts can be negatives of the user's labels.
+pub(crate) fn lender(bundle: &Bundle) -> Result<Option<LabelBank>> {
+    match bundle.manifest().labels {
+        Some(_) => bundle.label_bank().map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A label bank's file.
+pub(crate) fn bank(path: &Path) -> Result<LabelBank> {
+    let bytes = clipgate::file::read_file(path, MAX_BANK_BYTES)?;
+    LabelBank::from_safetensors(bytes).map_err(|error| error.at(path.display()))
 }
 
 /// A calibration file of the user's own.

@@ -64,6 +64,31 @@ impl Embedded {
         }
     }
 
+    /// The images of these rows, those that show nothing being numbered after all others; what could not be read is
+    /// counted as in the whole.
+    pub(crate) fn pick(&self, rows: &[usize]) -> Self {
+        let seen = self.image_embeds.len();
+        let (usable, unusable): (Vec<usize>, Vec<usize>) =
+            rows.iter().partition(|row| **row < seen);
+        Self {
+            image_embeds: usable
+                .iter()
+                .map(|row| self.image_embeds[*row].clone())
+                .collect(),
+            labels: usable
+                .iter()
+                .filter_map(|row| self.labels.get(*row).copied())
+                .collect(),
+            names: usable.iter().map(|row| self.names[*row].clone()).collect(),
+            unusable: unusable
+                .iter()
+                .map(|row| self.unusable[row - seen].clone())
+                .collect(),
+            failed: self.failed,
+            graph_sha256: self.graph_sha256.clone(),
+        }
+    }
+
     /// Images that were read, whether they show something or not.
     pub(crate) fn len(&self) -> usize {
         self.image_embeds.len() + self.unusable.len()

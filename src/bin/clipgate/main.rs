@@ -5,16 +5,21 @@ mod calibrate;
 mod classify;
 mod doctor;
 mod embed;
+mod evaluate;
 mod exit_code;
 mod inputs;
 mod inspect;
 mod labelled;
 mod labels;
+mod numbers;
 mod output;
 mod preprocess;
 mod report;
+mod report_html;
 mod runtime_search;
 mod verify;
+mod vocabulary;
+mod wordnet;
 
 use std::process::ExitCode;
 
@@ -32,6 +37,7 @@ fn main() -> ExitCode {
         Command::Preprocess(args) => preprocess::run(args, cli.format),
         Command::Embed(args) => embed::run(args, cli.format),
         Command::Labels(LabelsCommand::Build(args)) => labels::build(args, cli.format),
+        Command::Evaluate(args) => evaluate::run(args, cli.format),
         Command::Calibrate(args) => calibrate::run(args, cli.format),
         Command::Inspect(args) => inspect::run(args, cli.format),
         Command::Verify(args) => verify::run(args, cli.format),

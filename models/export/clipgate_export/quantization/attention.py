@@ -26,11 +26,15 @@ class Projection:
 
 @dataclass(frozen=True)
 class Attention:
-    """Weight f32 [heads * D, N] and bias f32 [N] of the output projection read the heads in order."""
+    """Weight f32 [heads * D, N] and bias f32 [N] of the output projection read the heads in order.
+
+    `mask` is a constant that is added to the scores of every head, if there is one.
+    """
 
     query: Projection
     key: Projection
     value: Projection
+    mask: str | None
     out: Linear
     out_weight: np.ndarray
     out_bias: np.ndarray
@@ -53,7 +57,8 @@ def _match(index: Index, softmax: NodeProto) -> Attention | None:
         return None
     if mix.input[0] != softmax.output[0]:
         return None
-    scores = trace(index, softmax.input[0])
+    masked = _masked(index, softmax.input[0])
+    scores = trace(index, masked[0] if masked else softmax.input[0])
     product = index.producer.get(scores.source)
     if product is None or product.op_type != "MatMul" or not _in_place(scores):
         return None
@@ -65,11 +70,22 @@ def _match(index: Index, softmax: NodeProto) -> Attention | None:
     query = Projection(query.x, query.weight * scores.factor, query.bias * scores.factor)
     if query.weight.shape[1:] != key.weight.shape[1:] or key.weight.shape[1] != value.weight.shape[1]:
         return None
-    return _with_output(index, mix, query, key, value)
+    return _with_output(index, mix, query, key, value, masked[1] if masked else None)
+
+
+def _masked(index: Index, name: str) -> tuple[str, str] | None:
+    """Scores and the constant [.., tokens, tokens] added to them, the same for all heads."""
+    addition = index.producer.get(name)
+    if addition is None or addition.op_type != "Add":
+        return None
+    for scores, mask in (addition.input, addition.input[::-1]):
+        if mask in index.tensors and scores not in index.tensors and len(index.shapes[mask]) >= 2:
+            return (scores, mask) if int(np.prod(index.shapes[mask][:-2])) == 1 else None
+    return None
 
 
 def _with_output(
-    index: Index, mix: NodeProto, query: Projection, key: Projection, value: Projection
+    index: Index, mix: NodeProto, query: Projection, key: Projection, value: Projection, mask: str | None
 ) -> Attention | None:
     tensor = mix.output[0]
     while (reader := index.only_consumer(tensor)) is not None and reader.op_type in MOVING:
@@ -91,7 +107,7 @@ def _with_output(
     weight = np.empty_like(out.weight)
     weight[columns] = out.weight
     bias = np.zeros(weight.shape[1], np.float32) if out.bias is None else out.bias
-    return Attention(query, key, value, out, weight, bias)
+    return Attention(query, key, value, mask, out, weight, bias)
 
 
 def _in_place(moved: Moved) -> bool:
@@ -172,6 +188,11 @@ def _write(index: Index, edit: Edit, attention: Attention, name: str) -> None:
         ],
         f"{name}_scores",
     )
+    if attention.mask is not None:
+        # Its leading ones would add axes to the scores.
+        square = index.constant(attention.mask)
+        square = square.reshape(square.shape[-2:])
+        scores = edit.node("Add", [scores, edit.constant(f"{name}_mask", square)], f"{name}_masked")
     shares = edit.node("Softmax", [scores], f"{name}_shares", axis=-1)
     values = split(project(value, "value", False), "value", value_depth, [0, 2, 1, 3])
     mixed = edit.node("MatMul", [shares, values], f"{name}_mixed")

@@ -31,12 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--smooth-alpha",
         default=None,
         metavar="A[,A...]|sweep",
-        help="SmoothQuant of this strength; of several the best by cosine, against none as well",
+        help="SmoothQuant of this strength; of several the best by centred cosine, against none as well",
     )
     parser.add_argument("--per-channel", action="store_true", help="a scale for each output channel of a weight")
     parser.add_argument("--activation-bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--keep-float", action="append", default=[], metavar="NODE", help="leave this node in fp32")
     parser.add_argument("--target-cosine", type=float, help="keep the worst layers out until this mean cosine is met")
+    parser.add_argument(
+        "--target-centred-cosine",
+        type=float,
+        help="the same with the mean fp32 embedding taken from both, which shows what is lost of the differences",
+    )
     parser.add_argument("--fallback-bits", type=int, choices=(16, 32), default=32, help="of the layers kept out")
     parser.add_argument("--most-images", type=int, default=MOST_IMAGES, help=f"default: {MOST_IMAGES}")
     parser.add_argument("--resize", choices=RESIZES, default=RESIZES[0])
@@ -90,6 +95,7 @@ def _recipes(arguments: argparse.Namespace) -> Sequence[Recipe]:
                 activation_bits=arguments.activation_bits,
                 keep_float=tuple(arguments.keep_float),
                 target_cosine=arguments.target_cosine,
+                target_centred=arguments.target_centred_cosine,
                 fallback_bits=arguments.fallback_bits,
             )
             for alpha in alphas

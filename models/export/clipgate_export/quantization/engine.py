@@ -5,7 +5,9 @@ read anew for each pass. The same inputs, versions, processor class and thread c
 """
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,40 +16,62 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import ModelProto
+from tqdm import tqdm
 
 from ..errors import UserError
 from ..files import write_bytes
 from ..graph import FATAL_ONLY, one_thread
+from ..likeness import Likeness, directions
+from ..onnx_files import bytes_on_disk
 from ..onnx_model import graph_bytes
 from . import mixed, smooth
 from .calibrators import from_extremes, from_samples
 from .index import Index
+from .masks import bounded
 from .movement import MOVING
-from .observe import Batches, Extremes, cosines, embed, observe_extremes, observe_samples, rows
+from .observe import Batches, Extremes, embed, observe_extremes, observe_samples, rows
 from .qdq import Ranges, quantise
 from .recipe import Layer, Recipe, Report
 from .savings import Savings, save
 from .source import read
 from .store import Store
 
-# Calibration images over which an int8 graph's cosine to fp32 is taken: every k-th of them, this many.
-JUDGED = 180
+# Calibration images over which an int8 graph's cosine to fp32 is taken: every k-th of them, this many, and while it
+# is being found out how many layers to keep in float, fewer.
+JUDGED, JUDGED_IN_SEARCH = 180, 60
+# The share of an earlier recipe's loss that a later one may have at most to be taken instead; what is between is noise.
+CLEARLY_LESS = 0.9
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An int8 graph with its cosines to fp32, f64 [judged]."""
+    """An int8 graph and how like fp32's its embeddings of the judged images are."""
 
     recipe: Recipe
     graph: bytes
-    cosines: np.ndarray
+    likeness: Likeness
     layers: tuple[Layer, ...] = ()
     kept: int = 0
 
     @property
-    def mean(self) -> float:
-        """Rounded, so that recipes that differ by noise count as equal."""
-        return round(float(self.cosines.mean()), 4)
+    def cosine(self) -> float:
+        return float(self.likeness.plain.mean())
+
+    @property
+    def centred(self) -> float:
+        return float(self.likeness.centred.mean())
+
+    @property
+    def reached(self) -> bool:
+        return self.recipe.reached(self.cosine, self.centred)
+
+    def beats(self, other: "Candidate") -> bool:
+        """Whether to take it instead of one that was tried before, and is the simpler."""
+        if self.reached != other.reached:
+            return self.reached
+        # The centred cosine sees what the plain one hides; of a single image there is none.
+        losses = [1 - (it.cosine if np.isnan(it.centred) else it.centred) for it in (self, other)]
+        return losses[0] < losses[1] * (CLEARLY_LESS if self.reached else 1)
 
 
 def quantize(fp32: Path, batches: Batches, recipe: Recipe, output: Path, progress: bool = False) -> Report:
@@ -60,49 +84,60 @@ def quantize(fp32: Path, batches: Batches, recipe: Recipe, output: Path, progres
 
 
 def quantize_best(
-    fp32: Path, batches: Batches, recipes: Sequence[Recipe], output: Path, progress: bool = False
+    fp32: Path,
+    batches: Batches,
+    recipes: Sequence[Recipe],
+    output: Path,
+    progress: bool = False,
+    further: Sequence[Recipe] = (),
 ) -> Report:
-    """The same by the recipe of the highest mean cosine; of equals, the first."""
+    """The same by the recipe of the highest mean centred cosine; of those that are about as good, the first.
+
+    `further` recipes are tried only where that one misses its target. Where the best of all does, the layers that
+    quantisation hurts most are kept out of it.
+    """
     model = read(fp32)
     savings = save(model)
-    _check_kept(model, recipes)
+    _check_kept(model, (*recipes, *further))
     sites = smooth.sites(model)
     with Store(model) as store:
         del model
-        work = _Work(store, batches, progress)
-        maxima = None
-        best: Candidate | None = None
-        tried: dict[str, float] = {}
-        for alpha in dict.fromkeys(recipe.smooth_alpha for recipe in recipes):
-            chosen = [recipe for recipe in recipes if recipe.smooth_alpha == alpha]
-            if alpha is None:
-                candidates = _candidates(work, chosen)
-            else:
-                maxima = maxima or smooth.channel_maxima(store, sites, batches, progress)
-                candidates = _smoothed_candidates(work, chosen, sites, maxima, alpha)
-            for candidate in candidates:
-                tried[candidate.recipe.words()] = candidate.mean
-                if best is None or candidate.mean > best.mean:
-                    best = candidate
-        if best is None:
-            raise ValueError("no recipe to try")
-        extremes = work.extremes
+        trials = _Trials(store, batches, sites, progress)
+        best = trials.best(recipes)
+        if further and not best.reached:
+            trials.say(f"{_words(best)}: trying {len(further)} more recipes")
+            best = trials.best(further, best)
+        if not best.reached:
+            trials.say(f"{_words(best)}: measuring layer by layer what to keep in {best.recipe.fallback_bits} bits")
+            best = trials.mixed(best)
+        extremes = trials.work.extremes
     write_bytes(output, best.graph)
     return Report(
         recipe=best.recipe,
         images=len(extremes.embeddings),
-        judged=len(best.cosines),
+        judged=len(best.likeness.plain),
         calibration_sha256=extremes.sha256,
-        mean_cosine=float(best.cosines.mean()),
-        p1_cosine=float(np.quantile(best.cosines, 0.01)),
-        candidates=tried,
+        mean_cosine=best.cosine,
+        p1_cosine=float(np.quantile(best.likeness.plain, 0.01)),
+        centred_cosine=best.centred,
+        worst_centred=float(best.likeness.centred.min()),
+        alike=best.likeness.alike,
+        candidates=trials.tried,
         savings=_figures(savings),
         kept=best.kept,
         layers=best.layers,
         sha256=hashlib.sha256(best.graph).hexdigest(),
-        share_of_fp32=len(best.graph) / _size(fp32),
+        share_of_fp32=len(best.graph) / bytes_on_disk(fp32),
         versions={"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
     )
+
+
+def _words(candidate: Candidate) -> str:
+    recipe = candidate.recipe
+    asked = f"mean cosine {candidate.cosine:.4f}, asked {recipe.target_cosine}"
+    if recipe.target_centred is not None:
+        asked += f"; centred {candidate.centred:.4f}, asked {recipe.target_centred}"
+    return f"{recipe.words()}: {asked}"
 
 
 class _Work:
@@ -113,6 +148,7 @@ class _Work:
         self.batches = batches
         self.progress = progress
         self._extremes: Extremes | None = None
+        self._ranges: dict[tuple[str, float], Ranges] = {}
 
     @property
     def extremes(self) -> Extremes:
@@ -121,6 +157,12 @@ class _Work:
         return self._extremes
 
     def ranges(self, recipe: Recipe) -> Ranges:
+        key = (recipe.calibrator, recipe.percentile)
+        if key not in self._ranges:
+            self._ranges[key] = bounded(self.store, self._observed(recipe))
+        return self._ranges[key]
+
+    def _observed(self, recipe: Recipe) -> Ranges:
         if recipe.calibrator in ("minmax", "quantile"):
             return from_extremes(recipe, self.extremes)
         tensors = _with_values_of_their_own(Index(self.store.light), self.extremes.tensors)
@@ -128,7 +170,7 @@ class _Work:
         samples = observe_samples(self.store, tensors, self.batches, self.progress, count)
         return from_samples(recipe, self.extremes, tensors, samples, self.progress)
 
-    def judged(self, most: int = JUDGED) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    def judged(self, most: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:
         """Which of the images are judged, and these images."""
         count = len(self.extremes.embeddings)
         chosen = np.arange(count)[:: max(1, count // most)]
@@ -136,10 +178,95 @@ class _Work:
         shape = [1, *(d.dim_value for d in self.store.light.graph.input[0].type.tensor_type.shape.dim[1:])]
         return chosen, (row for place, row in enumerate(rows(self.batches, shape)) if place in wanted)
 
-    def judge(self, graph: bytes) -> np.ndarray:
-        chosen, images = self.judged()
+    def judge(self, graph: bytes, most: int = JUDGED) -> Likeness:
+        chosen, images = self.judged(most)
         session = onnxruntime.InferenceSession(graph, one_thread(FATAL_ONLY), providers=["CPUExecutionProvider"])
-        return cosines(embed(session, images), self.extremes.embeddings[chosen])
+        return Likeness.of(self.extremes.embeddings[chosen], embed(session, images))
+
+    def graph(self, recipe: Recipe, layers: Sequence[Layer] = ()) -> bytes:
+        """The int8 graph with `layers` in the recipe's fallback bits."""
+        nodes = [node for layer in layers for node in layer.nodes]
+        narrow = recipe.fallback_bits == 32
+        model = quantise(
+            self.store,
+            self.ranges(recipe),
+            recipe.per_channel,
+            recipe.activation_bits,
+            keep_float=(*recipe.keep_float, *(nodes if narrow else ())),
+            wide=() if narrow else nodes,
+        )
+        return graph_bytes(model)
+
+
+class _Trials:
+    """Recipes tried on one fp32 graph: `tried` holds what came out, `work` what is known of the graph as it is."""
+
+    def __init__(self, store: Store, batches: Batches, sites: list[smooth.Site], progress: bool) -> None:
+        self.work = _Work(store, batches, progress)
+        self.tried: dict[str, dict[str, float]] = {}
+        self._sites = sites
+        self._maxima: dict[str, np.ndarray] | None = None
+
+    def best(self, recipes: Sequence[Recipe], best: Candidate | None = None) -> Candidate:
+        """In 8 bits throughout; `best` is that of the recipes tried before."""
+        for alpha in dict.fromkeys(recipe.smooth_alpha for recipe in recipes):
+            with self._smoothed(alpha) as work:
+                for recipe in (recipe for recipe in recipes if recipe.smooth_alpha == alpha):
+                    graph = work.graph(recipe)
+                    candidate = Candidate(recipe, graph, work.judge(graph))
+                    self.tried[recipe.words()] = {
+                        "cosine": round(candidate.cosine, 4),
+                        "centred": round(candidate.centred, 4),
+                    }
+                    if best is None or candidate.beats(best):
+                        best = candidate
+        if best is None:
+            raise ValueError("no recipe to try")
+        return best
+
+    def mixed(self, best: Candidate) -> Candidate:
+        """The same with as few layers kept out as reach its target."""
+        recipe = best.recipe
+        with self._smoothed(recipe.smooth_alpha) as work:
+            found = [layer for layer in mixed.layers(work.store.light) if not set(layer.nodes) & set(recipe.keep_float)]
+            _, images = work.judged(mixed.IMAGES)
+            middle = directions(work.extremes.embeddings).mean(0)
+            ranking = mixed.rank(work.store, found, work.ranges(recipe), recipe, list(images), middle, work.progress)
+            known: dict[int, Candidate] = {0: best}
+
+            def enough(count: int) -> bool:
+                if count not in known:
+                    graph = work.graph(recipe, ranking.layers[:count])
+                    likeness = work.judge(graph, JUDGED_IN_SEARCH)
+                    known[count] = Candidate(recipe, graph, likeness, ranking.layers, count)
+                    self.say(f"{count} of {len(found)} layers kept out: {_words(known[count])}")
+                return known[count].reached
+
+            count = mixed.fewest(len(found), enough, ranking.expected(recipe, best.likeness))
+            while True:
+                enough(count)
+                final = replace(known[count], likeness=work.judge(known[count].graph))
+                if final.reached or count == len(found):
+                    return final
+                count = min(len(found), count + max(1, count // 8))
+
+    def say(self, words: str) -> None:
+        if self.work.progress:
+            tqdm.write(words, file=sys.stderr)
+
+    @contextmanager
+    def _smoothed(self, alpha: float | None) -> Iterator[_Work]:
+        if alpha is None:
+            yield self.work
+            return
+        work = self.work
+        if self._maxima is None:
+            self._maxima = smooth.channel_maxima(work.store, self._sites, work.batches, work.progress)
+        model = work.store.loaded()
+        smooth.smooth(model, self._sites, self._maxima, alpha)
+        with Store(model) as store:
+            del model
+            yield _Work(store, work.batches, work.progress)
 
 
 def _check_kept(model: ModelProto, recipes: Sequence[Recipe]) -> None:
@@ -148,59 +275,6 @@ def _check_kept(model: ModelProto, recipes: Sequence[Recipe]) -> None:
         alike = get_close_matches(name, sorted(known), 3)
         near = f"; near it are {', '.join(alike)}" if alike else ""
         raise UserError(f"{name}: no node of the graph that is quantised{near}")
-
-
-def _candidates(work: _Work, recipes: Sequence[Recipe]) -> Iterator[Candidate]:
-    known: dict[tuple[str, float], Ranges] = {}
-    for recipe in recipes:
-        key = (recipe.calibrator, recipe.percentile)
-        if key not in known:
-            known[key] = work.ranges(recipe)
-        yield _candidate(work, recipe, known[key])
-
-
-def _smoothed_candidates(
-    work: _Work, recipes: Sequence[Recipe], sites: list[smooth.Site], maxima: dict[str, np.ndarray], alpha: float
-) -> Iterator[Candidate]:
-    model = work.store.loaded()
-    smooth.smooth(model, sites, maxima, alpha)
-    with Store(model) as store:
-        del model
-        # In fp32 the smoothed graph is the same function: its own embeddings serve as the reference.
-        yield from _candidates(_Work(store, work.batches, work.progress), recipes)
-
-
-def _candidate(work: _Work, recipe: Recipe, ranges: Ranges) -> Candidate:
-    def made(keep: Sequence[str], wide: Sequence[str]) -> bytes:
-        model = quantise(
-            work.store,
-            ranges,
-            recipe.per_channel,
-            recipe.activation_bits,
-            keep_float=(*recipe.keep_float, *keep),
-            wide=wide,
-        )
-        return graph_bytes(model)
-
-    graph = made((), ())
-    best = Candidate(recipe, graph, work.judge(graph))
-    if recipe.target_cosine is None or best.cosines.mean() >= recipe.target_cosine:
-        return best
-    _, images = work.judged(mixed.IMAGES)
-    found = [layer for layer in mixed.layers(work.store.light) if not set(layer.nodes) & set(recipe.keep_float)]
-    ranked = tuple(mixed.rank(work.store, found, ranges, recipe, list(images), work.progress))
-    known: dict[int, Candidate] = {0: best}
-
-    def enough(count: int) -> bool:
-        if count not in known:
-            nodes = [node for layer in ranked[:count] for node in layer.nodes]
-            graph = made((), nodes) if recipe.fallback_bits == 16 else made(nodes, ())
-            known[count] = Candidate(recipe, graph, work.judge(graph))
-        return known[count].cosines.mean() >= recipe.target_cosine
-
-    count = mixed.fewest(len(ranked), enough)
-    enough(count)
-    return replace(known[count], layers=ranked, kept=count)
 
 
 def _with_values_of_their_own(index: Index, tensors: list[str]) -> list[str]:
@@ -216,13 +290,3 @@ def _figures(savings: Savings) -> dict[str, float]:
         "biases joined": savings.biases,
         "multiplications saved": round(savings.class_token.share, 4),
     }
-
-
-def _size(fp32: Path) -> int:
-    """Bytes of the graph and, where it keeps them apart, of its weights."""
-    model = onnx.load(fp32, load_external_data=False)
-    folder = fp32.resolve().parent
-    apart = {
-        entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
-    }
-    return fp32.stat().st_size + sum((folder / name).stat().st_size for name in apart)

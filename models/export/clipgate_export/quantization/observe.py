@@ -5,8 +5,12 @@ of its values. No activation is an output, so that memory does not grow with the
 """
 
 import hashlib
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -18,6 +22,10 @@ from .index import Index, copy_of
 from .store import Store
 
 Batches = Callable[[], Iterator[np.ndarray]]
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+# Runs at once, each on one thread; each takes memory of its own.
+WORKERS = max(1, min(4, int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1))
 
 # Of a larger tensor only every k-th value goes into histograms, so that each image adds about this many.
 SAMPLED = 65536
@@ -68,20 +76,26 @@ def observe_extremes(store: Store, batches: Batches, progress: bool) -> Extremes
     session = store.session(watched)
     wanted = session.get_inputs()[0]
     digest = hashlib.sha256()
-    found, embeddings = [], []
-    for row in bar(rows(batches, wanted.shape), "ranges", None, progress):
-        digest.update(np.ascontiguousarray(row).tobytes())
+
+    def images() -> Iterator[np.ndarray]:
+        for row in bar(rows(batches, wanted.shape), "ranges", None, progress):
+            digest.update(np.ascontiguousarray(row).tobytes())
+            yield row
+
+    def extremes_of(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         embedding, *values = session.run(outputs, {wanted.name: row})
-        found.append(np.array(values, np.float32))
-        embeddings.append(embedding.reshape(-1))
-    if not found:
+        return embedding.reshape(-1), np.array(values, np.float32)
+
+    seen = list(concurrently(extremes_of, images()))
+    if not seen:
         raise UserError("there are no calibration images; give at least 16 that look like those of the later use")
-    extremes = np.stack(found)
+    extremes = np.stack([values for _, values in seen])
     wrong = ~np.isfinite(extremes).all(0).reshape(-1, 2).all(1)
     if wrong.any():
         culprit = tensors[int(np.argmax(wrong))]
         raise UserError(f"the fp32 graph computes values that are not finite, first in tensor {culprit}")
-    return Extremes(tensors, extremes[:, 0::2], extremes[:, 1::2], np.stack(embeddings), digest.hexdigest())
+    embeddings = np.stack([embedding for embedding, _ in seen])
+    return Extremes(tensors, extremes[:, 0::2], extremes[:, 1::2], embeddings, digest.hexdigest())
 
 
 def observe_samples(
@@ -123,18 +137,21 @@ def sampling_step(size: int, shape: tuple[int, ...]) -> int:
 def embed(session: InferenceSession, chosen: Iterable[np.ndarray]) -> np.ndarray:
     """f32 [images, D]."""
     name = session.get_inputs()[0].name
-    return np.stack([session.run(None, {name: row})[0].reshape(-1) for row in chosen])
+    return np.stack(list(concurrently(lambda row: session.run(None, {name: row})[0].reshape(-1), chosen)))
+
+
+def concurrently(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The results in the order of the items, some made at once, of no more items than that taken beforehand."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        pending: deque = deque()
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > WORKERS:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def bar(values: Iterable, words: str, total: int | None, progress: bool) -> Iterable:
     # On a terminal only: a bar in a log is noise.
     return tqdm(values, desc=words, total=total, disable=None if progress else True, unit="", leave=False)
-
-
-def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Row by row, f64 [images]; a zero or infinite row has cosine 0."""
-    one, other = one.astype(np.float64), other.astype(np.float64)
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    products = (one * other).sum(1)
-    usable = np.isfinite(products) & np.isfinite(norms) & (norms > 0)
-    return np.where(usable, products / np.where(usable, norms, 1.0), 0.0)

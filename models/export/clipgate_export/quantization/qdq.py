@@ -64,13 +64,19 @@ def _options(light: ModelProto, per_channel: bool, activation_bits: int, wide: C
 
     It is imported only for these, as it takes PyTorch along where that is installed.
     """
-    overrides = _overrides(Index(light), per_channel, wide)
+    index = Index(light)
+    overrides = _overrides(index, per_channel, wide)
+    scales = {
+        node.input[1]: [{"quant_type": QuantType.QUInt8}]
+        for node in light.graph.node
+        if node.op_type == "LayerNormalization"
+    }
     if activation_bits == 8 and not wide:
         return {
             "MinimumRealRange": 0.0001,
             "DedicatedQDQPair": False,
             "QDQKeepRemovableActivations": False,
-            "TensorQuantOverrides": overrides,
+            "TensorQuantOverrides": overrides | scales,
             "ActivationSymmetric": False,
             "WeightSymmetric": True,
         }
@@ -85,14 +91,14 @@ def _options(light: ModelProto, per_channel: bool, activation_bits: int, wide: C
         weight_symmetric=True,
         init_overrides=overrides,
     )
+    # Given beforehand, each of them would make it warn that it cannot be overridden.
+    config.extra_options["TensorQuantOverrides"].update(scales)
     return config.extra_options
 
 
 def _overrides(index: Index, per_channel: bool, wide: Collection[str]) -> dict[str, list[dict]]:
     overrides: dict[str, list[dict]] = {}
     for node in index.model.graph.node:
-        if node.op_type == "LayerNormalization":
-            overrides[node.input[1]] = [{"quant_type": QuantType.QUInt8}]
         if node.op_type == "MatMul" and per_channel and node.input[1] in index.tensors:
             overrides[node.input[1]] = [{"quant_type": QuantType.QInt8, "symmetric": True, "axis": 1}]
         if node.name in wide:

@@ -16,8 +16,8 @@ class Recipe:
     `percentile`: [50, 100]. `smooth_alpha`: SmoothQuant's migration strength, [0, 1], or nothing for none.
     `per_channel`: a scale for every output channel of a weight. `activation_bits`: 8 or 16; weights have 8.
     `keep_float`: nodes of the graph that is quantised (see `Report.layers`) which stay in fp32.
-    `target_cosine`: below this mean cosine to fp32 the layers that quantisation hurts most are kept in
-    `fallback_bits` (32: fp32, 16: 16-bit activations) until it is reached.
+    `target_cosine`, `target_centred`: below these mean cosines to fp32 (see `Likeness`) the layers that quantisation
+    hurts most are kept in `fallback_bits` (32: fp32, 16: 16-bit activations) until both are reached.
     """
 
     calibrator: str = "minmax"
@@ -27,6 +27,7 @@ class Recipe:
     activation_bits: int = 8
     keep_float: tuple[str, ...] = ()
     target_cosine: float | None = None
+    target_centred: float | None = None
     fallback_bits: int = 32
 
     def __post_init__(self) -> None:
@@ -40,8 +41,14 @@ class Recipe:
             raise ValueError(f"activation bits {self.activation_bits}: 8 or 16")
         if self.fallback_bits not in (16, 32):
             raise ValueError(f"fallback bits {self.fallback_bits}: 16 or 32")
-        if self.target_cosine is not None and not 0 < self.target_cosine < 1:
-            raise ValueError(f"target cosine {self.target_cosine}: must be between 0 and 1")
+        for target in (self.target_cosine, self.target_centred):
+            if target is not None and not 0 < target < 1:
+                raise ValueError(f"target cosine {target}: must be between 0 and 1")
+
+    def reached(self, plain: float, centred: float) -> bool:
+        """Whether these mean cosines are the targets', as far as there are any; NaN reaches none."""
+        targets = ((self.target_cosine, plain), (self.target_centred, centred))
+        return all(target is None or found >= target for target, found in targets)
 
     def words(self) -> str:
         """For people and as a key: "percentile 99.99, alpha 0.5, per channel, w8a16"."""
@@ -59,7 +66,7 @@ class Recipe:
 class Layer:
     """Some neighbouring nodes that are quantised or kept together.
 
-    `damage` is 1 - the mean cosine to fp32 of the embedding when this layer alone is quantised.
+    `damage` is 1 - the mean centred cosine to fp32 of the embedding when this layer alone is quantised.
     """
 
     name: str
@@ -71,8 +78,10 @@ class Layer:
 class Report:
     """What was made. Cosines are those of int8 to fp32 embeddings over `judged` of the calibration images.
 
-    `candidates` holds every recipe's mean cosine; `recipe` won. `layers` are the layers with their damage, worst
-    first, where they had to be measured; the first `kept` of them stay in `recipe.fallback_bits` bits.
+    `centred_cosine` is the mean, `worst_centred` the least with the mean fp32 embedding taken from both sides, and
+    `alike` the mean cosine between different images' fp32 embeddings (see `Likeness`). `candidates` holds every
+    recipe's mean cosines, plain and centred; `recipe` won. `layers` are the layers with their damage, worst first,
+    where they had to be measured; the first `kept` of them stay in `recipe.fallback_bits` bits.
     """
 
     recipe: Recipe
@@ -81,7 +90,10 @@ class Report:
     calibration_sha256: str
     mean_cosine: float
     p1_cosine: float
-    candidates: dict[str, float]
+    centred_cosine: float
+    worst_centred: float
+    alike: float
+    candidates: dict[str, dict[str, float]]
     savings: dict[str, float]
     kept: int = 0
     layers: tuple[Layer, ...] = ()
@@ -91,7 +103,7 @@ class Report:
 
     @property
     def target_met(self) -> bool:
-        return self.recipe.target_cosine is None or self.mean_cosine >= self.recipe.target_cosine
+        return self.recipe.reached(self.mean_cosine, self.centred_cosine)
 
     def record(self) -> dict:
         """For a manifest or a report in JSON."""
@@ -104,14 +116,21 @@ class Report:
         lines = [
             f"recipe: {self.recipe.words()}, on {self.images} images",
             f"cosine to fp32: mean {self.mean_cosine:.4f}, 1st percentile {self.p1_cosine:.4f}, {self.judged} images",
+            f"less the mean embedding: mean {self.centred_cosine:.4f}, worst {self.worst_centred:.4f}",
             f"size: {self.share_of_fp32:.1%} of fp32",
         ]
         lines += [f"{name} = {value:g}" for name, value in self.savings.items()]
         if len(self.candidates) > 1:
-            lines += [f"tried: {words}: mean cosine {cosine:.4f}" for words, cosine in self.candidates.items()]
+            lines += [
+                f"tried: {words}: mean cosine {tried['cosine']:.4f}, centred {tried['centred']:.4f}"
+                for words, tried in self.candidates.items()
+            ]
         kept = "fp32" if self.recipe.fallback_bits == 32 else "16 bit"
         for layer in self.layers[: self.kept]:
-            lines.append(f"kept in {kept}: {layer.name}: quantised alone it costs {layer.damage:.2e} of the cosine")
+            lines.append(
+                f"kept in {kept}: {layer.name}: quantised alone it costs {layer.damage:.2e} of the centred cosine"
+            )
         if not self.target_met:
-            lines.append(f"the target cosine {self.recipe.target_cosine} was not reached")
+            targets = [t for t in (self.recipe.target_cosine, self.recipe.target_centred) if t is not None]
+            lines.append(f"the target cosine {' and centred '.join(map(str, targets))} was not reached")
         return lines

@@ -1,5 +1,8 @@
 """Reads an fp32 graph that is to be quantised, and says in one line why one cannot be."""
 
+import errno
+import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,8 +12,9 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
 
 from ..errors import UserError
+from ..external_data import check_external_data
 from ..graph import FATAL_ONLY, one_thread
-from ..onnx_files import check_external_data, check_opset
+from ..onnx_files import bytes_on_disk, check_opset
 
 # Rewrites of ONNX Runtime that would hide what is looked for here, or that cost speed once quantised.
 LEFT_OUT = ["MatMulAddFusion", "TransposeOptimizer"]
@@ -71,6 +75,9 @@ def _folded(path: Path) -> ModelProto:
     """The graph as ONNX Runtime simplifies it: constants folded, BatchNorm in its convolution, Gelu one operator."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "folded.onnx"
+        # ONNX Runtime's own error does not say that the disk is full.
+        if shutil.disk_usage(folder).free < bytes_on_disk(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
         options = one_thread(FATAL_ONLY)
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(target)

@@ -1,5 +1,6 @@
 """A graph whose weights lie in a file, so that variants of it are small and sessions map the weights."""
 
+import itertools
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
@@ -10,6 +11,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo
 
 from ..graph import FATAL_ONLY, one_thread
+from ..stopping import undisturbed
 from .index import copy_of, shapes_and_types
 
 WEIGHTS = "weights.bin"
@@ -30,7 +32,7 @@ class Store:
     def __init__(self, model: ModelProto) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="clipgate-")
         self.folder = Path(self._folder.name)
-        self._sessions = 0
+        self._numbers = itertools.count()
         self.light = without_weights(model)
         state_shapes(self.light, model)
         with open(self.folder / WEIGHTS, "wb") as file:
@@ -47,7 +49,8 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+        with undisturbed():
+            self._folder.cleanup()
 
     def weight(self, name: str) -> np.ndarray:
         """The value of an initializer of `light`."""
@@ -72,12 +75,16 @@ class Store:
             inside.raw_data = file.read(place.length)
         return inside
 
-    def session(self, model: ModelProto) -> ort.InferenceSession:
-        """One thread on the CPU; `model` is `light` or made from it."""
-        self._sessions += 1
-        path = self.folder / f"{self._sessions}.onnx"
+    def session(self, model: ModelProto, short_lived: bool = False) -> ort.InferenceSession:
+        """One thread on the CPU; `model` is `light` or made from it.
+
+        A short-lived one reads the weights where they lie, which is slower but makes no copy of them for itself.
+        """
+        path = self.folder / f"{next(self._numbers)}.onnx"
         path.write_bytes(model.SerializeToString())
-        session = ort.InferenceSession(str(path), one_thread(FATAL_ONLY), providers=["CPUExecutionProvider"])
+        options = one_thread(FATAL_ONLY)
+        options.add_session_config_entry("session.disable_prepacking", str(int(short_lived)))
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         path.unlink()
         return session
 

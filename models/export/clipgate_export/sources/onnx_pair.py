@@ -1,6 +1,9 @@
 """A pair of fp32 ONNX graphs that exist already; this path never imports torch."""
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,52 +13,74 @@ from onnx import ModelProto, TensorProto, helper
 
 from ..errors import UserError
 from ..files import write_bytes
+from ..graph import FATAL_ONLY, one_thread
 from ..onnx_files import fixed_shape, one_line, read_untrusted
 from ..onnx_model import IR_VERSION, OPSET, graph_bytes, strip_traces
-from ..spec import Model, TextSpec
+from ..spec import Model, Preprocessing, TextSpec
 from ..text_tokenizer import is_clip_bpe, read_tokenizer, with_length
 from .settings import CLIP_TEMPLATE, SIGLIP_TEMPLATE, UNKNOWN_LICENCE, read_preprocessing
 
 PAD_TOKENS = ("<pad>", "</s>", "<|endoftext|>", "!")
 
 
-def load(arguments: argparse.Namespace, work: Path) -> Model:
+@dataclass(frozen=True)
+class Pair:
+    """Both graphs with their weights, the text's with what comes before it; the text tower may be missing."""
+
+    image: ModelProto
+    text: ModelProto | None
+    text_spec: TextSpec | None
+    preprocessing: Preprocessing
+
+
+def find(arguments: argparse.Namespace) -> Callable[[Path], Model]:
+    """Checks the pair; it is read again by the result, so that its weights do not wait in memory."""
+    read_pair(arguments)
+    return partial(load, arguments)
+
+
+def read_pair(arguments: argparse.Namespace) -> Pair:
     if not arguments.preprocessing or arguments.logit_scale is None:
         raise UserError("--onnx-image needs --preprocessing JSON and --logit-scale X beside it: a graph tells neither")
     if not 0 < arguments.logit_scale < 1e4:
         raise UserError(f"--logit-scale {arguments.logit_scale}: the factor on cosines, above 0 (CLIP: 100)")
+    if not arguments.onnx_text:
+        for option, given in (("--tokenizer", arguments.tokenizer), ("--prompt-template", arguments.prompt_template)):
+            if given is not None:
+                raise UserError(f"{option} is for texts, but there is no text tower; give --onnx-text FILE too")
+    elif not arguments.tokenizer:
+        raise UserError("--onnx-text needs --tokenizer FILE beside it: a graph does not tell how texts become ids")
     preprocessing = read_preprocessing(arguments.preprocessing)
     size = preprocessing.size
     image = checked(arguments.onnx_image, "pixel_values", TensorProto.FLOAT, [1, 3, size, size], "image_embeds")
-    dimension = output_dim(image)
-    text, spec = None, None
-    if arguments.onnx_text:
-        if not arguments.tokenizer:
-            raise UserError("--onnx-text needs --tokenizer FILE beside it: a graph does not tell how texts become ids")
-        text = checked(arguments.onnx_text, "input_ids", TensorProto.INT64, [1, None], "text_embeds")
-        if output_dim(text) != dimension:
-            raise UserError(
-                f"{arguments.onnx_text}: its embeddings have {output_dim(text)} values, those of "
-                f"{arguments.onnx_image} {dimension}; the two are not of one model"
-            )
-        spec = text_spec(arguments, text.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
-    architecture = arguments.onnx_image.stem
-    source = arguments.source or f"ONNX files {arguments.onnx_image.name}" + (
-        f" and {arguments.onnx_text.name}" if arguments.onnx_text else ""
-    )
+    if not arguments.onnx_text:
+        return Pair(image, None, None, preprocessing)
+    text = checked(arguments.onnx_text, "input_ids", TensorProto.INT64, [1, None], "text_embeds")
+    if output_dim(text) != output_dim(image):
+        raise UserError(
+            f"{arguments.onnx_text}: its embeddings have {output_dim(text)} values, those of "
+            f"{arguments.onnx_image} {output_dim(image)}; the two are not of one model"
+        )
+    spec = text_spec(arguments, text.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+    return Pair(image, text, spec, preprocessing)
+
+
+def load(arguments: argparse.Namespace, work: Path) -> Model:
+    pair = read_pair(arguments)
+    names = [path.name for path in (arguments.onnx_image, arguments.onnx_text) if path is not None]
     return Model(
         family="clip" if arguments.logit_bias is None else "siglip",
-        architecture=architecture,
-        source=source,
+        architecture=arguments.onnx_image.stem,
+        source=arguments.source or f"ONNX files {' and '.join(names)}",
         licence=arguments.licence or UNKNOWN_LICENCE,
-        image=written(image, work / "image_fp32.onnx", arguments.onnx_image),
-        text=written(text, work / "text_fp32.onnx", arguments.onnx_text) if text is not None else None,
-        preprocessing=preprocessing,
-        text_spec=spec,
-        embedding_dim=dimension,
+        image=written(pair.image, work / "image_fp32.onnx", arguments.onnx_image),
+        text=None if pair.text is None else written(pair.text, work / "text_fp32.onnx", arguments.onnx_text),
+        preprocessing=pair.preprocessing,
+        text_spec=pair.text_spec,
+        embedding_dim=output_dim(pair.image),
         logit_scale=arguments.logit_scale,
         logit_bias=arguments.logit_bias,
-        activation=activation_of(image),
+        activation=activation_of(pair.image),
     )
 
 
@@ -116,7 +141,7 @@ def written(model: ModelProto, path: Path, source: Path) -> Path:
     model.ir_version = max(IR_VERSION, model.ir_version)
     write_bytes(path, graph_bytes(model))
     try:
-        session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(path, one_thread(FATAL_ONLY), providers=["CPUExecutionProvider"])
         entry = session.get_inputs()[0]
         zeros = np.zeros(entry.shape, np.int64 if "int64" in entry.type else np.float32)
         result = session.run(None, {entry.name: zeros})[0]

@@ -4,14 +4,14 @@ import argparse
 import difflib
 import json
 import logging
-import math
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import open_clip
 import torch
-from open_clip.factory import load_checkpoint
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 from open_clip.tokenizer import default_bpe
@@ -25,7 +25,9 @@ from ..onnx_files import one_line
 from ..spec import Model, Preprocessing, TextSpec
 from ..text_tokenizer import read_tokenizer, with_canonicalize, with_length
 from ..tokenizer import tokenizer_json
+from .drawn import draw
 from .settings import CLIP_TEMPLATE, SIGLIP_TEMPLATE, UNKNOWN_LICENCE, read_preprocessing
+from .weights import has_quick_gelu, is_torchscript, read_weights
 
 RESIZES = {"shortest": "shortest_edge", "squash": "squash"}
 RANDOM_SOURCE = "RANDOM WEIGHTS, FOR TESTING ONLY: the model has learned nothing and its answers mean nothing"
@@ -64,7 +66,8 @@ class TextTower(nn.Module):
         return self.model.encode_text(input_ids)
 
 
-def load(arguments: argparse.Namespace, work: Path) -> Model:
+def find(arguments: argparse.Namespace) -> Callable[[Path], Model]:
+    """Everything but the weights, which the result reads."""
     for noisy in (None, "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     configuration = find_configuration(arguments.open_clip)
@@ -72,6 +75,17 @@ def load(arguments: argparse.Namespace, work: Path) -> Model:
     weights = find_weights(arguments, configuration)
     preprocessing = find_preprocessing(arguments, configuration, weights)
     text = text_spec(arguments, configuration)
+    return partial(load, arguments, configuration, weights, preprocessing, text)
+
+
+def load(
+    arguments: argparse.Namespace,
+    configuration: Configuration,
+    weights: Weights,
+    preprocessing: Preprocessing,
+    text: TextSpec,
+    work: Path,
+) -> Model:
     model = build(configuration, weights, arguments.seed)
     family = "siglip" if model.logit_bias is not None else "clip"
     scale = float(model.logit_scale.detach().exp())
@@ -154,14 +168,13 @@ def find_weights(arguments: argparse.Namespace, configuration: Configuration) ->
         known = f" ({', '.join(tags)})" if tags else ""
         raise UserError(f"{name}: give --pretrained TAG{known} or --pretrained FILE, or --random-weights for a test")
     if Path(given).is_file():
+        if is_torchscript(Path(given)):
+            refuse_other_activation(configuration, given, has_quick_gelu(Path(given)))
         return Weights(Path(given), f"open_clip {name}, checkpoint {Path(given).name}", UNKNOWN_LICENCE)
     tag = get_pretrained_cfg(name, given)
     if not tag:
         raise UserError(f"{given}: neither a checkpoint file nor a tag of {name}{near(given, tags)}")
-    quick = bool(configuration.model.get("quick_gelu"))
-    if bool(tag.get("quick_gelu")) != quick and "timm_model_name" not in configuration.model["vision_cfg"]:
-        other = name.removesuffix("-quickgelu") if quick else f"{name}-quickgelu"
-        raise UserError(f"{name}: the weights of tag {given} have another activation than this model; take {other}")
+    refuse_other_activation(configuration, f"tag {given}", bool(tag.get("quick_gelu")))
     print(f"fetching the weights of {name}, tag {given}", file=sys.stderr, flush=True)
     try:
         file = download_pretrained(tag)
@@ -171,6 +184,16 @@ def find_weights(arguments: argparse.Namespace, configuration: Configuration) ->
             "where there is a network and give --pretrained FILE"
         ) from error
     return Weights(Path(file), f"open_clip {name}, tag {given}", UNKNOWN_LICENCE)
+
+
+def refuse_other_activation(configuration: Configuration, weights: str, quick_gelu: bool | None) -> None:
+    """QuickGELU and GELU have the same weights' shapes: the wrong one gives a model that is quietly worse."""
+    quick, name = bool(configuration.model.get("quick_gelu")), configuration.name
+    if quick_gelu in (None, quick) or "timm_model_name" in configuration.model["vision_cfg"]:
+        return
+    other = name.removesuffix("-quickgelu") if quick else f"{name}-quickgelu"
+    mend = f"take {other}" if other in open_clip.list_models() else f"quick_gelu must be {str(not quick).lower()} there"
+    raise UserError(f"{name}: the weights of {weights} have another activation than this model; {mend}")
 
 
 def find_preprocessing(arguments: argparse.Namespace, configuration: Configuration, weights: Weights) -> Preprocessing:
@@ -223,7 +246,7 @@ def build(configuration: Configuration, weights: Weights, seed: int) -> CLIP | C
     except Exception as error:
         raise UserError(f"{configuration.name}: open_clip cannot build it ({one_line(error)})") from error
     if weights.file is None:
-        draw(model, seed)
+        draw(model, seed, *usual_pixels(configuration))
     else:
         read_weights(model, weights.file)
     for name, value in model.state_dict().items():
@@ -232,33 +255,14 @@ def build(configuration: Configuration, weights: Weights, seed: int) -> CLIP | C
     return model.eval().requires_grad_(False)
 
 
-def read_weights(model: nn.Module, file: Path) -> None:
-    try:
-        load_checkpoint(model, str(file), strict=True)
-    except RuntimeError as error:
-        words = one_line(error, 4000)
-        if "Missing key" in words or "Unexpected key" in words or "size mismatch" in words:
-            what = words.split(": ", 1)[-1]
-            raise UserError(f"{file}: not this model's checkpoint: {one_line(Exception(what))}") from error
-        raise UserError(f"{file}: a damaged checkpoint, or none ({one_line(error, 120)})") from error
-    except Exception as error:
-        raise UserError(f"{file}: a damaged checkpoint, or none ({one_line(error, 120)})") from error
-
-
-def draw(model: nn.Module, seed: int) -> None:
-    """Moves norms, biases and running statistics off their neutral values, so that a test notices each one."""
-    noise = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            if value.ndim == 1:
-                value.add_(0.1 * torch.randn(value.shape, generator=noise))
-            if name.endswith("logit_scale"):
-                value.fill_(math.log(100.0))
-        for name, value in model.named_buffers():
-            if name.endswith("running_mean"):
-                value.add_(0.1 * torch.randn(value.shape, generator=noise))
-            elif name.endswith("running_var"):
-                value.mul_(1 + 0.2 * torch.rand(value.shape, generator=noise))
+def usual_pixels(configuration: Configuration) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and deviation that the model, or the first of its published tags, subtracts and divides by."""
+    told = configuration.preprocess
+    tags = list_pretrained_tags_by_model(configuration.name)
+    if told is None and tags:
+        told = get_pretrained_cfg(configuration.name, tags[0])
+    settings = asdict(PreprocessCfg()) | {key: told[key] for key in ("mean", "std") if key in (told or {})}
+    return settings["mean"], settings["std"]
 
 
 def split_towers(model: CLIP | CustomTextCLIP) -> tuple[nn.Module, nn.Module]:

@@ -35,14 +35,35 @@ impl ImageList {
     /// # Errors
     /// `Caller` if there is no image, or a label is none of the bank's; it is named with what it may have meant.
     pub(crate) fn labelled(path: &Path, bank: &LabelBank) -> Result<Self> {
+        let (list, unknown) = Self::only_known(path, bank)?;
+        match unknown.is_empty() {
+            true => Ok(list),
+            false => {
+                let kind = if path.is_dir() { "folder" } else { "label" };
+                let error = Names::of(bank).refuse(kind, &unknown);
+                Err(error.at(path.display()))
+            }
+        }
+    }
+
+    /// As [`labelled`](Self::labelled), but images of labels that the bank does not have are left out; their labels
+    /// are returned beside the list.
+    ///
+    /// # Errors
+    /// `Caller` if there is no image of any label.
+    pub(crate) fn only_known(path: &Path, bank: &LabelBank) -> Result<(Self, Vec<String>)> {
         let known = Names::of(bank);
-        let list = if path.is_dir() {
+        let read = if path.is_dir() {
             Self::folders(path, &known)
         } else {
             Self::csv(path, &known)
         };
-        list.and_then(Self::not_empty)
-            .map_err(|error| error.at(path.display()))
+        let (list, unknown) = read.map_err(|error| error.at(path.display()))?;
+        match unknown.is_empty() {
+            true => list.not_empty().map(|list| (list, unknown)),
+            false => Ok((list, unknown)),
+        }
+        .map_err(|error| error.at(path.display()))
     }
 
     /// All images below a folder, whatever they show.
@@ -75,7 +96,7 @@ impl ImageList {
         &self.strays
     }
 
-    fn folders(root: &Path, known: &Names<'_>) -> Result<Self> {
+    fn folders(root: &Path, known: &Names<'_>) -> Result<(Self, Vec<String>)> {
         let mut list = Self::default();
         let mut unknown = Vec::new();
         let mut hidden = 0;
@@ -97,13 +118,10 @@ impl ImageList {
             }
         }
         note_hidden(root, hidden);
-        match unknown.is_empty() {
-            true => Ok(list),
-            false => Err(known.refuse("folder", &unknown)),
-        }
+        Ok((list, unknown))
     }
 
-    fn csv(path: &Path, known: &Names<'_>) -> Result<Self> {
+    fn csv(path: &Path, known: &Names<'_>) -> Result<(Self, Vec<String>)> {
         let bytes = clipgate::file::read_file(path, MAX_CSV_BYTES)?;
         let root = path.parent().unwrap_or(Path::new(""));
         let mut reader = csv::ReaderBuilder::new()
@@ -140,16 +158,16 @@ impl ImageList {
         }
         unknown.sort();
         unknown.dedup();
-        match unknown.is_empty() {
-            true => Ok(list),
-            false => Err(known.refuse("label", &unknown)),
-        }
+        Ok((list, unknown))
     }
 
     fn not_empty(self) -> Result<Self> {
-        match self.paths.is_empty() {
-            true => Err(refused("no image")),
-            false => Ok(self),
+        match (self.paths.is_empty(), self.strays.len()) {
+            (false, _) => Ok(self),
+            (true, 0) => Err(refused("no image")),
+            (true, strays) => Err(refused(&format!(
+                "no image in a folder that is named after a label ({strays} files lie in no such folder)"
+            ))),
         }
     }
 }
