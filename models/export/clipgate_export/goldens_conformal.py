@@ -1,26 +1,35 @@
-"""Asks other packages for temperatures, label sets and certified thresholds of many small cases.
+"""Asks other packages for label sets, temperatures and certified thresholds of many small cases.
 
     pip install -r requirements.lock && pip install --no-deps -r goldens_conformal.in
-    python -m clipgate_export.goldens_conformal -o ../../tests/data/conformal
+    python -m clipgate_export.goldens_conformal --sgr CHECKOUT -o ../../tests/data/conformal
 
-Writes
+`--sgr` is a checkout of geifmany's selective_deep_learning at commit b6073d1dd3c1, the authors' own SGR. Writes
 
 - `sets.safetensors`: probabilities f32 [C, N, K] and labels i64 [C, N] of `n` [C] calibration images each, those of
   M new images f32 [C, M, K], and `miscoverage` f64 [C]; for each of lac, aps and raps the `quantile` f64 [C] (infinite
-  where all labels are in the set) and the sets u8 [C, M, K] that torchcp finds, and for lac and aps MAPIE's. The
-  random number that APS and RAPS break ties with is 1 in both. RAPS is not asked of MAPIE, which chooses the penalty
-  itself.
-- `temperatures.safetensors`: cosines f32 [C, N, K], labels i64 [C, N], `logit_scale` f32 [C]; `scipy` f64 [C, 2], the
-  minimiser of the loss without and with half an imagined mistake; `netcal` f64 [C], of the loss without.
-- `thresholds.json`: confidences, correctness, target and delta; SGR's threshold and bound as Geifman's algorithm 2
-  gives them with scipy's binomial tail, the last threshold of a sequence whose p-values scipy keeps below delta, and
-  conformal risk control's threshold by looking at every candidate.
+  where all labels are in the set) and the sets u8 [C, M, K] that torchcp finds, and for lac and aps MAPIE's (not a
+  number where it refuses so few images). The random number that APS and RAPS break ties with is 1 in both. RAPS is not
+  asked of MAPIE, which chooses the penalty itself.
+- `temperatures.safetensors`: cosines f32 [C, N, K] and labels i64 [C, N] of `n` [C] images, `logit_scale` f32 [C];
+  `scipy` f64 [C, 2], the minimiser of the loss without and with half an imagined mistake; `netcal` f64 [C], of the loss
+  without.
+- `thresholds.json`: confidences, correctness, target and delta. `sgr` is the last threshold and bound of the authors'
+  code, null with equal confidences, among which it cuts; `sgr_distinct` is the same algorithm over the distinct
+  confidences with scipy's binomial tail. `fixed_sequence` is MAPIE's, of scipy's tail at the thresholds of `path`;
+  `risk_control` MAPIE's number of accepted answers where `refused` images more were refused before, null where it warns
+  that nothing is controlled.
+
+Every fifth case is an edge: all right, all wrong, all alike, or one image.
 """
 
 import argparse
+import contextlib
+import importlib.metadata
+import io
 import json
 import math
 import sys
+import warnings
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -30,6 +39,8 @@ from unittest.mock import MagicMock
 import numpy as np
 import torch
 from mapie.classification import SplitConformalClassifier
+from mapie.risk_control.fwer_control import control_fwer
+from mapie.risk_control.methods import find_best_predict_param, get_r_hat_plus
 from netcal.scaling import TemperatureScaling
 from safetensors.numpy import save
 from scipy.optimize import brentq, minimize_scalar
@@ -60,17 +71,19 @@ sys.meta_path.append(StandIns())
 from torchcp.classification.predictor import SplitPredictor  # noqa: E402
 from torchcp.classification.score import APS, LAC, RAPS  # noqa: E402
 
-from .errors import report_errors  # noqa: E402
+from .errors import UserError, report_errors  # noqa: E402
 from .files import write_bytes  # noqa: E402
 
 SEED = 20261124
-CASES = 280
+CASES = 300
+EDGES = ("all right", "all wrong", "all alike", "one")
 IMAGES, NEW, LABELS = 40, 4, 6
 TEMPERATURE_IMAGES = 36
 PENALTY, FREE_RANK = 0.1, 2
 SHARES = (0.05, 0.1, 0.2, 0.3)
-ANSWERS = 200
+ANSWERS = 300
 PRIOR_ERRORS = 0.5
+PACKAGES = ("mapie", "netcal", "numpy", "scipy", "torchcp")
 
 
 class GivenProbabilities(ClassifierMixin, BaseEstimator):
@@ -98,23 +111,51 @@ class Ones(np.random.RandomState):
         return np.ones(size)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
-    arguments = parser.parse_args()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    draw = np.random.default_rng(SEED)
-    write_bytes(arguments.output / "sets.safetensors", save(sets(draw)))
-    write_bytes(arguments.output / "temperatures.safetensors", save(temperatures(draw)))
-    cases = [thresholds(draw, case) for case in tqdm(range(CASES), desc="thresholds", disable=None)]
-    write_bytes(arguments.output / "thresholds.json", json.dumps(cases, separators=(",", ":")).encode())
+def read_sgr(checkout: Path) -> object:
+    """The authors' own implementation."""
+    if not (checkout / "risk_control.py").is_file():
+        raise UserError(f"{checkout}: no checkout of selective_deep_learning, risk_control.py is missing")
+    sys.path.insert(0, str(checkout))
+    from risk_control import risk_control
+
+    class WholeErrors(risk_control):
+        def calculate_bound(self, delta: float, m: int, erm: float) -> float:
+            # It takes int(m * erm) for the number of errors, which loses one wherever the product rounds down.
+            return super().calculate_bound(delta, m, np.nextafter(erm, 1))
+
+    return WholeErrors()
 
 
-def drawn(draw: np.random.Generator, images: int) -> tuple[np.ndarray, np.ndarray]:
+def edge(case: int) -> str | None:
+    """What is special about a case."""
+    return EDGES[case // 5 % len(EDGES)] if case % 5 == 0 else None
+
+
+def write(folder: Path, sgr: object) -> None:
+    """All files; the seed alone decides what is in them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    reference = {name: importlib.metadata.version(name) for name in PACKAGES} | {"sgr": "b6073d1dd3c1"}
+    metadata = {"reference": json.dumps(reference, sort_keys=True)}
+    write_bytes(folder / "sets.safetensors", save(sets(np.random.default_rng(SEED)), metadata))
+    draw = np.random.default_rng(SEED + 1)
+    write_bytes(folder / "temperatures.safetensors", save(temperatures(draw), metadata))
+    draw = np.random.default_rng(SEED + 2)
+    cases = [thresholds(draw, case, sgr) for case in tqdm(range(CASES), desc="thresholds", disable=None)]
+    text = json.dumps({"reference": reference, "cases": cases}, separators=(",", ":"), allow_nan=False)
+    write_bytes(folder / "thresholds.json", (text.replace('},{"confidences', '},\n{"confidences') + "\n").encode())
+
+
+def drawn(draw: np.random.Generator, images: int, kind: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities f32 [images, LABELS] that know the labels i64 [images] more or less."""
     labels = draw.integers(0, LABELS, images)
     logits = draw.normal(0, 1, (images, LABELS)) * draw.uniform(0.5, 3)
     logits[np.arange(images), labels] += draw.uniform(0, 4)
+    if kind == "all right":
+        logits[np.arange(images), labels] = logits.max(1) + 1
+    if kind == "all wrong":
+        logits[np.arange(images), labels] = logits.min(1) - 1
+    if kind == "all alike":
+        logits[:] = logits[0]
     return softmax(logits, 1).astype(np.float32), labels
 
 
@@ -127,24 +168,23 @@ def sets(draw: np.random.Generator) -> dict[str, np.ndarray]:
         "labels": np.zeros((CASES, IMAGES), np.int64),
         "new": np.zeros((CASES, NEW, LABELS), np.float32),
     }
-    for kind in ("lac", "aps", "raps"):
-        out[f"{kind}.torchcp.quantile"] = np.zeros(CASES)
-        out[f"{kind}.torchcp.sets"] = np.zeros((CASES, NEW, LABELS), np.uint8)
-    for kind in ("lac", "aps"):
-        out[f"{kind}.mapie.quantile"] = np.zeros(CASES)
-        out[f"{kind}.mapie.sets"] = np.zeros((CASES, NEW, LABELS), np.uint8)
+    asked = {"torchcp": (ask_torchcp, ("lac", "aps", "raps")), "mapie": (ask_mapie, ("lac", "aps"))}
+    for package, (_, scores) in asked.items():
+        for score in scores:
+            out[f"{score}.{package}.quantile"] = np.zeros(CASES)
+            out[f"{score}.{package}.sets"] = np.zeros((CASES, NEW, LABELS), np.uint8)
     for case in tqdm(range(CASES), desc="sets", disable=None):
+        if edge(case) == "one":
+            out["n"][case] = 1
         n, alpha = int(out["n"][case]), float(out["miscoverage"][case])
-        probabilities, labels = drawn(draw, n)
+        probabilities, labels = drawn(draw, n, edge(case))
         new, _ = drawn(draw, NEW)
-        # MAPIE wants every label among the calibration images' possible ones, and sums of exactly 1.
         out["probabilities"][case, :n], out["labels"][case, :n], out["new"][case] = probabilities, labels, new
-        for kind in ("lac", "aps", "raps"):
-            quantile, members = ask_torchcp(kind, probabilities, labels, new, alpha)
-            out[f"{kind}.torchcp.quantile"][case], out[f"{kind}.torchcp.sets"][case] = quantile, members
-        for kind in ("lac", "aps"):
-            quantile, members = ask_mapie(kind, probabilities, labels, new, alpha)
-            out[f"{kind}.mapie.quantile"][case], out[f"{kind}.mapie.sets"][case] = quantile, members
+        for package, (ask, scores) in asked.items():
+            for score in scores:
+                quantile, members = ask(score, probabilities, labels, new, alpha)
+                out[f"{score}.{package}.quantile"][case] = quantile
+                out[f"{score}.{package}.sets"][case] = members
     return out
 
 
@@ -189,22 +229,48 @@ def ask_mapie(
 
 
 def temperatures(draw: np.random.Generator) -> dict[str, np.ndarray]:
-    """Cosines of images to labels, and the temperatures of least loss."""
+    """Cosines of images to labels, and the temperatures of least loss; a case's rows beyond its own n are 0."""
+    counts = draw.integers(2, TEMPERATURE_IMAGES + 1, CASES)
     cosines = np.zeros((CASES, TEMPERATURE_IMAGES, LABELS), np.float32)
-    labels = draw.integers(0, LABELS, (CASES, TEMPERATURE_IMAGES))
+    labels = np.zeros((CASES, TEMPERATURE_IMAGES), np.int64)
     scales = draw.uniform(10, 120, CASES).astype(np.float32)
     by_scipy, by_netcal = np.zeros((CASES, 2)), np.zeros(CASES)
     for case in tqdm(range(CASES), desc="temperatures", disable=None):
-        noise = draw.normal(0.15, 0.04, (TEMPERATURE_IMAGES, LABELS))
-        own = draw.normal(draw.uniform(0.02, 0.12), 0.05, TEMPERATURE_IMAGES)
-        noise[np.arange(TEMPERATURE_IMAGES), labels[case]] += own
-        cosines[case] = noise
-        logits = cosines[case].astype(np.float64) * float(scales[case])
-        by_scipy[case] = [least_loss(logits, labels[case], errors) for errors in (0.0, PRIOR_ERRORS)]
-        netcal = TemperatureScaling()
-        netcal.fit(softmax(logits, 1), labels[case])
-        by_netcal[case] = 1 / float(netcal.weights[0])
-    return {"cosines": cosines, "labels": labels, "logit_scale": scales, "scipy": by_scipy, "netcal": by_netcal}
+        if edge(case) == "one":
+            counts[case] = 1
+        n = counts[case]
+        rows, own = np.arange(n), draw.integers(0, LABELS, n)
+        seen = draw.normal(0.15, 0.04, (n, LABELS))
+        seen[rows, own] += draw.normal(draw.uniform(0.02, 0.12), 0.05, n)
+        if edge(case) == "all right":
+            seen[rows, own] = seen.max(1) + 0.01
+        if edge(case) == "all wrong":
+            seen[rows, own] = seen.min(1) - 0.01
+        if edge(case) == "all alike":
+            seen[:], own[:] = seen[0], own[0]
+        cosines[case, :n], labels[case, :n] = seen, own
+        logits = cosines[case, :n].astype(np.float64) * float(scales[case])
+        by_scipy[case] = [least_loss(logits, own, errors) for errors in (0.0, PRIOR_ERRORS)]
+        by_netcal[case] = ask_netcal(logits, own)
+    return {
+        "n": counts,
+        "cosines": cosines,
+        "labels": labels,
+        "logit_scale": scales,
+        "scipy": by_scipy,
+        "netcal": by_netcal,
+    }
+
+
+def ask_netcal(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The same without imagined mistakes; not a number where netcal cannot."""
+    netcal = TemperatureScaling()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            netcal.fit(softmax(logits, 1), labels)
+    except (ValueError, IndexError, RuntimeError):
+        return math.nan
+    return 1 / float(netcal.weights[0])
 
 
 def least_loss(logits: np.ndarray, labels: np.ndarray, prior_errors: float) -> float:
@@ -221,24 +287,41 @@ def least_loss(logits: np.ndarray, labels: np.ndarray, prior_errors: float) -> f
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-10}).x))
 
 
-def thresholds(draw: np.random.Generator, case: int) -> dict:
-    """Answers, and what the rules make of them; every third case has ties."""
-    n = int(draw.integers(1, ANSWERS + 1))
-    digits = 1 if case % 3 == 0 else 6
+def thresholds(draw: np.random.Generator, case: int, sgr: object) -> dict:
+    """Answers, and what the rules make of them; every sixth case has equal confidences."""
+    n = 1 if edge(case) == "one" else int(draw.integers(2, ANSWERS + 1))
+    digits = 1 if case % 6 == 0 else 7
     confidences = np.round(draw.uniform(0, 1, n) ** draw.uniform(0.3, 1), digits).astype(np.float32)
-    correct = draw.uniform(size=n) < confidences ** draw.uniform(0.02, 0.8)
-    target, delta = float(draw.choice((0.05, 0.1, 0.2, 0.5))), float(draw.choice((0.01, 0.05, 0.1, 0.3)))
+    correct = draw.uniform(size=n) < confidences ** draw.uniform(0, 0.5)
+    if edge(case) == "all alike":
+        confidences[:] = confidences[0]
+    if edge(case) in ("all right", "all wrong"):
+        correct[:] = edge(case) == "all right"
+    target, delta = float(draw.choice((0.05, 0.1, 0.2, 0.4))), float(draw.choice((0.01, 0.05, 0.1, 0.3)))
     path = np.sort(np.round(draw.uniform(0, 1, 8), digits).astype(np.float32))[::-1]
+    refused = int(draw.integers(0, 20)) if case % 2 else 0
     return {
         "confidences": [float(str(value)) for value in confidences],
-        "correct": [int(value) for value in correct],
+        "correct": "".join(str(int(value)) for value in correct),
         "target": target,
         "delta": delta,
-        "sgr": selection_with_guaranteed_risk(confidences, correct, target, delta),
+        "sgr": ask_sgr(sgr, confidences, correct, target, delta),
+        "sgr_distinct": selection_with_guaranteed_risk(confidences, correct, target, delta),
         "path": [float(str(value)) for value in path],
         "fixed_sequence": last_rejected(confidences, correct, path, target, delta),
-        "risk_control": most_accepted_under_control(confidences, correct, target),
+        "refused": refused,
+        "risk_control": accepted_under_control(confidences, correct, target, refused),
     }
+
+
+def ask_sgr(sgr: object, confidences: np.ndarray, correct: np.ndarray, target: float, delta: float) -> dict | None:
+    """Threshold and bound of the authors; none for one answer, of which the number of steps would be 0."""
+    n = len(confidences)
+    if n == 1 or len(np.unique(confidences)) < n:
+        return None
+    with contextlib.redirect_stdout(io.StringIO()):
+        threshold, bound = sgr.bound(target, delta, confidences, (~correct).astype(int), split=False)
+    return {"threshold": float(str(threshold)), "bound": float(bound)}
 
 
 def counts(confidences: np.ndarray, correct: np.ndarray, threshold: np.float32) -> tuple[int, int]:
@@ -275,27 +358,35 @@ def binomial_bound(wrong: int, accepted: int, delta: float) -> float:
 def last_rejected(
     confidences: np.ndarray, correct: np.ndarray, path: np.ndarray, target: float, delta: float
 ) -> float | None:
-    """The last threshold of the path before the first p-value above delta."""
-    found = None
-    for threshold in path:
-        accepted, wrong = counts(confidences, correct, threshold)
-        if accepted == 0 or binom.cdf(wrong, accepted, target) > delta:
-            break
-        found = float(str(threshold))
-    return found
+    """The last threshold of the path that MAPIE's fixed sequence rejects."""
+    counted = [counts(confidences, correct, threshold) for threshold in path]
+    p_values = np.array([binom.cdf(wrong, accepted, target) for accepted, wrong in counted])
+    rejected = control_fwer(p_values, delta, "fixed_sequence")
+    return float(str(path[max(rejected)])) if len(rejected) else None
 
 
-def most_accepted_under_control(confidences: np.ndarray, correct: np.ndarray, target: float) -> int | None:
-    """The most that a threshold accepts with n / (n + 1) risk + 1 / (n + 1) within the target (arXiv 2208.02814)."""
-    n = len(confidences)
-    candidates = [np.float32(2), *np.unique(confidences)]
-    controlled = []
-    for threshold in candidates:
-        accepted, wrong = counts(confidences, correct, threshold)
-        if n / (n + 1) * (wrong / n) + 1 / (n + 1) <= target + 1e-12:
-            controlled.append(accepted)
-    return max(controlled, default=None)
+def accepted_under_control(confidences: np.ndarray, correct: np.ndarray, target: float, refused: int) -> int | None:
+    """How many answers MAPIE's threshold accepts; one above all confidences is a candidate."""
+    candidates = np.append(np.unique(confidences), np.float32(2))
+    losses = (confidences[:, None] >= candidates) & ~correct[:, None]
+    losses = np.vstack([losses, np.zeros((refused, len(candidates)))])
+    _, bounds = get_r_hat_plus(losses, candidates, "crc", None, None, None)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = find_best_predict_param(candidates, bounds, np.array([target]))
+    return None if said else counts(confidences, correct, found[0])[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sgr", type=Path, required=True, help="a checkout of selective_deep_learning")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write into")
+    arguments = parser.parse_args()
+    with warnings.catch_warnings():
+        # Of one class, of one image: the cases are made so.
+        warnings.simplefilter("ignore")
+        report_errors(lambda: write(arguments.output, read_sgr(arguments.sgr)))
 
 
 if __name__ == "__main__":
-    report_errors(main)
+    main()
