@@ -192,7 +192,11 @@ fn every_rule_says_what_it_promises() {
             "high_probability",
             "accepted images",
         ),
-        (&["--method", "crc"], "expectation", "on average"),
+        (
+            &["--method", "crc"],
+            "expectation",
+            "the average over many calibrations",
+        ),
         (&["--method", "lac"], "marginal_coverage", "label sets"),
         (&FEW, "none", "only sets how many"),
     ] {
