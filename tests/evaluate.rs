@@ -180,7 +180,7 @@ fn people_get_tables() {
         "Answered",
         "Accuracy",
         "shows nothing",
-        "msp (the gate's)",
+        "neg_label (the gate's)",
         "promise: none",
     ] {
         assert!(text.contains(words), "{words}: {text}");

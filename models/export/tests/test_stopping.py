@@ -38,6 +38,8 @@ def test_a_stopped_bundle_leaves_nothing(number: signal.Signals, moment: str, tm
         text=True,
         cwd=EXPORT,
         env=os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path / "temporary")},
+        # Under nohup, or in a shell's background, these tests are started with some of them ignored.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     assert running.stderr is not None
     for line in running.stderr:
