@@ -186,7 +186,12 @@ impl<'a> Source<'a> {
         };
         if path.is_dir() {
             let list = ImageList::unlabelled(path)?;
-            return self.encode(&list, "embedding other images").map(Some);
+            let others = self.encode(&list, "embedding other images")?;
+            if others.image_embeds.is_empty() {
+                let none = format!("none of the {} images can be scored", list.paths().len());
+                return Err(Error::new(ErrorKind::Caller, none).at(path.display()));
+            }
+            return Ok(Some(others));
         }
         let embedded = Embedded::unlabelled_tensors(path, self.bank.dimension())?;
         self.check_graph(embedded, path).map(Some)
