@@ -329,6 +329,53 @@ fn embeddings_of_an_unknown_graph_are_judged_without_the_bundles_gate() {
 }
 
 #[test]
+fn labels_in_words_are_judged_as_classify_answers_them() {
+    let root = photos();
+    let ood = format!("other={}", path(&root, "ood"));
+    // Other labels than the bundle's: its negatives are lent and its calibration is transferred.
+    let labels = ["--labels", "espresso,tabby cat,umbrella"];
+    let arguments = [
+        "--id",
+        &path(&root, "id"),
+        "--ood",
+        &ood,
+        "--format",
+        "json",
+    ];
+    let output = evaluate(&[&arguments[..], &labels].concat());
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+    let gate = &json_lines(&output)[0]["gate"];
+    assert_eq!(gate["calibration"], "transferred");
+    assert_eq!(gate["promise"]["kind"], "none");
+
+    let files = [
+        "id/espresso/1.jpg",
+        "id/espresso/2.jpg",
+        "id/tabby cat/1.jpg",
+    ];
+    let others = ["ood/1.jpg", "ood/2.jpg", "ood/3.jpg"];
+    let files: Vec<String> = files
+        .iter()
+        .chain(&others)
+        .map(|f| path(&root, f))
+        .collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let answers = clipgate(&[&["classify", "--format", "json"], &labels[..], &files].concat());
+    let accepted: Vec<bool> = json_lines(&answers)
+        .iter()
+        .map(|answer| answer["decision"] == "accept")
+        .collect();
+    let count = |answers: &[bool]| answers.iter().filter(|accepted| **accepted).count();
+    let judged = |set: &Value| {
+        set["accepted_right"].as_u64().unwrap() + set["accepted_wrong"].as_u64().unwrap()
+    };
+    assert_eq!(accepted.len(), 6);
+    assert_eq!(judged(&gate["id"]), count(&accepted[..3]) as u64);
+    assert_eq!(judged(&gate["ood"][0]), count(&accepted[3..]) as u64);
+    assert!(accepted.contains(&true), "an espresso is an espresso");
+}
+
+#[test]
 fn a_reference_is_shown_the_same_images() {
     let (root, copy) = (photos(), BundleCopy::new());
     copy.edit_manifest(|manifest| manifest["id"] = "copy".into());

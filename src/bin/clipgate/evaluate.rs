@@ -172,8 +172,7 @@ fn embed(
 }
 
 fn judge(model: Model, embedded: Vec<Embedded>, names: &[String]) -> Result<Subject> {
-    let scale = model.bundle.manifest().logit_scale;
-    let judge = Judge::new(&model.bank, scale, model.gate.as_ref())?;
+    let judge = Judge::new(&model.bank, model.scorer()?, model.gate.as_ref());
     let judged = embedded
         .iter()
         .zip(names)
