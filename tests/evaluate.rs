@@ -4,7 +4,6 @@ mod inputs;
 mod refused;
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 
