@@ -240,7 +240,7 @@ fn reliability(page: &Page<'_>) -> Markup {
             div class=(shape) { @for (place, subject) in subjects(page).enumerate() {
                 @let ece = subject.evaluation.id.metrics.get(&clipgate::evaluate::Metric::Ece);
                 @let ece = ece.map_or_else(String::new, |ece| figure(clipgate::evaluate::Metric::Ece, ece.value));
-                (plots::reliability(&format!("reliability-{place}"), &subject.name, &ece, &subject.plots.reliability))
+                (plots::reliability(place, &subject.name, &ece, &subject.plots.reliability))
             } }
         }
     }

@@ -22,10 +22,11 @@ pub(super) struct Curve<'a> {
     pub(super) gate: Option<&'a GateFigures>,
 }
 
-/// Stated against true probability of one model.
-pub(super) fn reliability(id: &str, name: &str, ece: &str, bins: &[ReliabilityBin]) -> Markup {
+/// Stated against true probability of one model, `place` being 0 for the one under test.
+pub(super) fn reliability(place: usize, name: &str, ece: &str, bins: &[ReliabilityBin]) -> Markup {
+    let colour = series(place);
     let chart = Chart {
-        id: id.to_owned(),
+        id: format!("reliability-{place}"),
         title: format!("Reliability of {name}"),
         description: format!(
             "For each range of stated confidence, the share of answers that were right. On the diagonal both agree. \
@@ -46,11 +47,11 @@ pub(super) fn reliability(id: &str, name: &str, ece: &str, bins: &[ReliabilityBi
         }
         @for bin in filled() {
             @let x = chart.x(bin.confidence);
-            line.gap x1=(point(x)) x2=(point(x)) y1=(point(chart.y(bin.confidence))) y2=(point(chart.y(bin.accuracy))) {}
+            line class=(format!("gap {colour}")) x1=(point(x)) x2=(point(x)) y1=(point(chart.y(bin.confidence))) y2=(point(chart.y(bin.accuracy))) {}
         }
-        path.line.c1 d=(chart.path(filled().map(|bin| (bin.confidence, bin.accuracy)))) {}
+        path class=(format!("line {colour}")) d=(chart.path(filled().map(|bin| (bin.confidence, bin.accuracy)))) {}
         @for bin in filled() {
-            circle.dot.c1 cx=(point(chart.x(bin.confidence))) cy=(point(chart.y(bin.accuracy))) r="3.5" {}
+            circle class=(format!("dot {colour}")) cx=(point(chart.x(bin.confidence))) cy=(point(chart.y(bin.accuracy))) r="3.5" {}
         }
     };
     let rows = filled().map(|bin| {
