@@ -64,15 +64,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that models/README.md describes")
     parser.add_argument("--bundle", type=Path, required=True, help="models/pocket")
     parser.add_argument(
-        "--command", type=Path, default=Path("../../target/release/clipgate"), help="clipgate, which judges"
+        "--clipgate", type=Path, default=Path("../../target/release/clipgate"), help="the command, which judges"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="Markdown file to write: everything")
     parser.add_argument("--chapter", type=Path, help="page to write the areas and the gate's table into")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if not arguments.command.is_file():
-        raise UserError(f"{arguments.command}: not found; `cargo build --release` makes it, or give --command")
+    if not arguments.clipgate.is_file():
+        raise UserError(f"{arguments.clipgate}: not found; `cargo build --release` makes it, or give --clipgate")
     page = arguments.chapter.read_text() if arguments.chapter else None
     found = [findings(task, arguments) for task in tasks(arguments.data, arguments.bundle)]
     sections = [(each, gate_section(each.task)) for each in found]
@@ -90,7 +90,7 @@ def findings(task: Task, arguments: argparse.Namespace) -> Findings:
     both = []
     for bank in (task.alone(), task.bank):
         judged = judge(
-            arguments.command,
+            arguments.clipgate,
             arguments.bundle,
             bank,
             task.logit_scale,

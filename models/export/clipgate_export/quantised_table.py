@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that models/README.md describes")
     parser.add_argument("--bundle", type=Path, required=True, help="models/pocket")
     parser.add_argument("--fp32", type=Path, required=True, help="the image encoder before quantisation")
-    parser.add_argument("--command", type=Path, default=Path("../../target/release/clipgate"))
+    parser.add_argument("--clipgate", type=Path, default=Path("../../target/release/clipgate"))
     parser.add_argument("--chapter", type=Path, required=True, help="page to write the table into")
     arguments = parser.parse_args()
     page = arguments.chapter.read_text()
@@ -65,13 +65,13 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[dict, dict]:
             graph: copy(arguments.bundle, file, f"pocket-{graph}", folder / name / graph, name == "gated")
             for graph, file in graphs.items()
         }
-        asked = [str(arguments.command), "evaluate", "--format", "json", "--only-known", *options]
+        asked = [str(arguments.clipgate), "evaluate", "--format", "json", "--only-known", *options]
         asked += ["--bundle", str(made["int8"]), "--reference", str(made["fp32"]), "--id", str(labelled)]
         asked += [word for other, images in others.items() for word in ("--ood", f"{other}={images}")]
         done = subprocess.run(asked, capture_output=True, text=True)
         if done.returncode != 0:
             said = (done.stderr.strip().splitlines() or ["no word"])[-1]
-            raise UserError(f"{arguments.command} evaluate: exit {done.returncode}: {said}")
+            raise UserError(f"{arguments.clipgate} evaluate: exit {done.returncode}: {said}")
         reports.append(json.loads(done.stdout))
     return reports[0], reports[1]
 

@@ -105,7 +105,7 @@ def test_a_page_without_the_marks_and_a_missing_command_are_refused(tmp_path: Pa
     with pytest.raises(UserError, match="put them where the table belongs"):
         between("a page", BEGIN, END, "table", tmp_path / "page.md")
     with pytest.raises(UserError, match="cargo build --release"):
-        run(Namespace(command=tmp_path / "clipgate", chapter=None))
+        run(Namespace(clipgate=tmp_path / "clipgate", chapter=None))
 
 
 def test_figures_that_differ_from_the_commands_are_refused() -> None:
