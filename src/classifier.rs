@@ -280,9 +280,8 @@ impl ClassifierOptions {
             None => bundle.calibration()?,
         };
         let manifest = bundle.manifest();
-        let scorer = Scorer::new(manifest.logit_scale, calibration.temperature())?
-            .with_logit_bias(manifest.logit_bias)?;
         let gate = Gate::new(calibration, encoder.executed(), &bank)?;
+        let scorer = gate.scorer(manifest.logit_scale, manifest.logit_bias)?;
         let drift = match self.drift {
             None => None,
             Some(Drift::Calibration(options)) => Some(calibrated_drift(&gate, options)?),

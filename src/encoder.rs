@@ -149,7 +149,7 @@ impl TextEncoder {
     ///
     /// # Errors
     /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the bundle has no text encoder, or one that is
-    /// not what its manifest says.
+    /// not what its manifest says or does not embed all ids of the tokenizer.
     pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
         let entry = bundle.text_encoder()?;
         let model = bundle.read(&entry.file)?;
@@ -163,11 +163,32 @@ impl TextEncoder {
             Ok(session)
         };
         let session = load().map_err(|error: Error| error.at(bundle.path(&entry.file)))?;
-        Ok(Self {
+        let mut encoder = Self {
             tokenizer: bundle.tokenizer()?,
             backend: Box::new(session),
             template: entry.prompt_template.clone(),
-        })
+        };
+        encoder
+            .check_vocabulary()
+            .map_err(|error| error.at(bundle.path(&entry.file)))?;
+        Ok(encoder)
+    }
+
+    /// Whether the graph has an embedding for the tokenizer's highest id, and so for each: the tokenizer of another
+    /// model would fail at the first text with a piece that this one lacks.
+    fn check_vocabulary(&mut self) -> Result<()> {
+        let highest = self.tokenizer.highest_id();
+        let length = self.tokenizer.context_length();
+        match self.feed(&vec![highest; length]) {
+            Ok(_) => Ok(()),
+            Err(unknown) => {
+                self.feed(&vec![FILLER; length])?;
+                Err(Error::bundle(format!(
+                    "the tokenizer has ids up to {highest}, more than the graph embeds: they are not of one model"
+                ))
+                .with_source(unknown))
+            }
+        }
     }
 
     /// The embedding of a text as it stands.
@@ -181,6 +202,10 @@ impl TextEncoder {
     }
 
     fn run(&mut self, ids: &[i64]) -> Result<Embedding> {
+        Embedding::new(self.feed(ids)?)
+    }
+
+    fn feed(&mut self, ids: &[i64]) -> Result<&[f32]> {
         match self.backend.input_mut() {
             InputMut::I64(input) if input.len() == ids.len() => input.copy_from_slice(ids),
             _ => {
@@ -189,7 +214,7 @@ impl TextEncoder {
                 ));
             }
         }
-        Embedding::new(self.backend.run()?)
+        self.backend.run()
     }
 
     /// A bank of labels in words. Each label is put into every template (at `{}`; the bundle's own

@@ -10,11 +10,11 @@
 //! ```
 //! use clipgate::evaluate::{Judge, Measurement, Metric};
 //! use clipgate::metrics::Resampling;
-//! use clipgate::{Embedding, Label, LabelBank};
+//! use clipgate::{Embedding, Label, LabelBank, Scorer};
 //!
 //! let labels = vec![Label::new("up")?, Label::new("right")?];
 //! let bank = LabelBank::new(labels, vec![0.0, 1.0, 1.0, 0.0], 2)?;
-//! let judge = Judge::new(&bank, 20.0, None)?;
+//! let judge = Judge::new(&bank, Scorer::new(20.0, 1.0)?, None);
 //! let ours = [Embedding::new(&[0.1, 1.0])?, Embedding::new(&[0.9, 0.2])?, Embedding::new(&[0.6, 0.5])?];
 //! let others = [Embedding::new(&[-1.0, -0.9])?];
 //! let id = judge.set("ours", &ours, Some(&[0, 1, 0]), 0)?;

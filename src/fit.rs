@@ -52,6 +52,8 @@ use crate::ood::{OodScore, OodScores};
 use crate::score::{Scorer, Scores};
 use crate::selective::declare_path;
 
+pub use temperature::{PRIOR_ERRORS, fit_temperature};
+
 use certify::{Certificate, Certifying};
 
 /// The fewest images that fit a temperature and a cut, however weak the promise.
@@ -130,7 +132,7 @@ impl FitOptions {
             if !valid {
                 let end = if most < 1.0 { "below 1" } else { "at most 1" };
                 return Err(Error::caller(format!(
-                    "{name} is {value}; it must be above 0 and {end}"
+                    "{name} is {value}; it must be above 0 and {end} (5 % is 0.05)"
                 )));
             }
         }
@@ -282,15 +284,9 @@ impl Development {
             .filter_map(|image| Some(image.seen.as_ref()?.ood))
             .collect();
         if ood.len() < MIN_FIT_IMAGES {
-            return Err(Error::policy(format!(
-                "{} images are left to fit temperature and cut on, at least {MIN_FIT_IMAGES} are needed: bring about \
-                 {} images or more",
-                ood.len(),
-                (MIN_FIT_IMAGES as f64 / options.fit_fraction).ceil()
-            )));
+            return Err(too_few(ood.len(), options)?);
         }
-        let temperature =
-            temperature::fit_temperature(usable(), scorer.logit_scale(), temperature::PRIOR_ERRORS);
+        let temperature = fit_temperature(images, scorer, PRIOR_ERRORS);
         let score = if others.is_empty() {
             options.score
         } else {
@@ -323,6 +319,18 @@ impl Development {
         }
         Ok(development)
     }
+}
+
+/// Why so few images fit nothing, and how many would do for all that is asked.
+fn too_few(images: usize, options: &FitOptions) -> Result<Error> {
+    let certify = certify::fewest_images(options)?;
+    let passing = (1.0 - options.fit_fraction) * options.id_pass_share;
+    let all = (MIN_FIT_IMAGES as f64 / options.fit_fraction).max(certify as f64 / passing);
+    Ok(Error::policy(format!(
+        "{images} images are left to fit temperature and cut on, at least {MIN_FIT_IMAGES} are needed, and {certify} \
+         others to certify the target without a mistake: bring about {} images or more",
+        all.ceil()
+    )))
 }
 
 fn check_labels(images: &[LabelledImage]) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ood::{OodScore, OodScores};
 use crate::preprocess::FrameQuality;
-use crate::score::Scores;
+use crate::score::{Scorer, Scores};
 
 /// Standard deviation of the resized frame's luma, in 0..=255, below which it shows nothing: strong sensor
 /// noise (deviation 20) over 640x480 pixels averages down to 1.4, and the flattest of the 9,000 held-out
@@ -76,6 +76,15 @@ impl Gate {
     /// The calibration behind the thresholds.
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
+    }
+
+    /// What scores images for this gate: a model of this `logit_scale` and, where it has one, `logit_bias`, at the
+    /// calibrated temperature.
+    ///
+    /// # Errors
+    /// As [`Scorer::new`] and [`Scorer::with_logit_bias`].
+    pub fn scorer(&self, logit_scale: f32, logit_bias: Option<f32>) -> Result<Scorer> {
+        Scorer::new(logit_scale, self.calibration.temperature())?.with_logit_bias(logit_bias)
     }
 
     /// Whether a frame is worth the model's time: `Some` reason if not.

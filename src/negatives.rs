@@ -1,5 +1,7 @@
 //! Negatives: texts that none of the labels mean. A vocabulary's, chosen by a [`Miner`], or another bank's.
 
+#[cfg(test)]
+mod angles;
 mod lending;
 mod mining;
 

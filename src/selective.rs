@@ -31,6 +31,7 @@ mod risk_control;
 mod shortfall;
 
 pub use fixed_sequence::{PATH_STEPS, declare_path, fixed_sequence};
+pub(crate) use guaranteed_risk::search_steps;
 pub use guaranteed_risk::{Guaranteed, guaranteed_selective_risk};
 pub use risk_control::conformal_risk;
 pub use shortfall::{MOST_TIMES, times_as_many};

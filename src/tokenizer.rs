@@ -124,6 +124,15 @@ impl Tokenizer {
         self.context_length
     }
 
+    /// The highest id that a text can have.
+    pub(crate) fn highest_id(&self) -> i64 {
+        let ids = match &self.model {
+            Model::ClipBpe(model) => model.vocabulary(),
+            Model::Unigram(model) => model.vocabulary(),
+        };
+        ids.into_values().max().map_or(0, i64::from)
+    }
+
     /// Exactly [`context_length`](Self::context_length) ids: the tokens that begin a text, the text's own as
     /// far as they fit, the tokens that end it, then the padding.
     ///

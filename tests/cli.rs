@@ -314,6 +314,26 @@ fn verify_names_the_damaged_file_and_exits_with_1() {
     );
 }
 
+#[test]
+fn a_tokenizer_with_more_ids_than_the_text_encoder_embeds_is_refused() {
+    const BEYOND: u32 = 60_000;
+    let bundle = crate::support::bundles::BundleCopy::new();
+    let mut tokenizer: serde_json::Value =
+        serde_json::from_slice(&bundle.read("tokenizer.json")).unwrap();
+    tokenizer["model"]["vocab"]["another model's piece"] = BEYOND.into();
+    bundle.replace("tokenizer.json", tokenizer.to_string().as_bytes());
+    let output = clipgate(&["verify", &bundle.path().display().to_string()]);
+    assert_eq!(status(&output), 1, "{}", stdout(&output));
+    let said = stdout(&output);
+    assert!(
+        said.contains("FAILED  text graph and tokenizer")
+            && said.contains(
+                "text_encoder.onnx: the tokenizer has ids up to 60000, more than the graph embeds"
+            ),
+        "{said}"
+    );
+}
+
 /// The pieces of "giraffe" occur in none of the names that pocket's text tower has learnt.
 #[test]
 fn a_label_that_the_text_encoder_does_not_know_is_refused_by_name() {

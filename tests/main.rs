@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod calibrate;
 mod cli;
 mod drift;
 mod evaluate;

@@ -57,17 +57,9 @@ pub enum Verdict {
 }
 
 impl<'a> Judge<'a> {
-    /// A judge of `bank` for a model with this logit scale. Its temperature is the gate's, or 1 without one.
-    ///
-    /// # Errors
-    /// As [`Scorer::new`].
-    pub fn new(bank: &'a LabelBank, logit_scale: f32, gate: Option<&'a Gate>) -> Result<Self> {
-        let temperature = gate.map_or(1.0, |gate| gate.calibration().temperature());
-        Ok(Self {
-            bank,
-            scorer: Scorer::new(logit_scale, temperature)?,
-            gate,
-        })
+    /// A judge of `bank` by `scorer`: that of the gate ([`Gate::scorer`]) where there is one.
+    pub fn new(bank: &'a LabelBank, scorer: Scorer, gate: Option<&'a Gate>) -> Self {
+        Self { bank, scorer, gate }
     }
 
     /// Looks at every image of a set: `labels` holds the row of each one's label, or is `None` where they show none.

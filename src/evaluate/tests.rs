@@ -79,7 +79,11 @@ fn judged(
     noise: f32,
     seed: u64,
 ) -> (JudgedSet, Vec<JudgedSet>) {
-    let judge = Judge::new(bank, LOGIT_SCALE, gate).unwrap();
+    let scorer = match gate {
+        Some(gate) => gate.scorer(LOGIT_SCALE, None),
+        None => Scorer::new(LOGIT_SCALE, 1.0),
+    };
+    let judge = Judge::new(bank, scorer.unwrap(), gate);
     let (inside, labels) = images(200, noise, seed);
     let id = judge.set("ours", &inside, Some(&labels), 3).unwrap();
     // Half-way between two labels nothing is sure.
@@ -212,7 +216,7 @@ fn a_worse_model_is_found_out() {
 #[test]
 fn what_cannot_be_judged_is_refused() {
     let bank = bank();
-    let judge = Judge::new(&bank, LOGIT_SCALE, None).unwrap();
+    let judge = Judge::new(&bank, Scorer::new(LOGIT_SCALE, 1.0).unwrap(), None);
     let (inside, labels) = images(10, 0.5, 1);
     let says = |error: crate::Error| error.to_string();
     assert!(says(judge.set("x", &inside, Some(&labels[1..]), 0).unwrap_err()).contains("9 labels"));
@@ -236,7 +240,7 @@ fn what_cannot_be_judged_is_refused() {
 #[test]
 fn one_label_has_an_accuracy_and_a_cosine_and_no_more() {
     let bank = LabelBank::new(vec![Label::new("one").unwrap()], vec![1.0, 0.0], 2).unwrap();
-    let judge = Judge::new(&bank, LOGIT_SCALE, None).unwrap();
+    let judge = Judge::new(&bank, Scorer::new(LOGIT_SCALE, 1.0).unwrap(), None);
     let inside: Vec<Embedding> = [0.1, 0.2, 0.3]
         .map(|a| Embedding::new(&at(a)).unwrap())
         .into();

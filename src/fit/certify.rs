@@ -1,11 +1,13 @@
 //! The second split: one threshold, certified or refused.
 
+use crate::bounds::trials_needed;
 use crate::calibration::{Method, Promise, PromiseKind, Share};
 use crate::conformal::{SetRule, conformal_quantile};
 use crate::error::{Error, Result};
 use crate::metrics::wilson;
 use crate::selective::{
-    Answers, Certified, conformal_risk, fixed_sequence, guaranteed_selective_risk, times_as_many,
+    Answers, Certified, conformal_risk, fixed_sequence, guaranteed_selective_risk, search_steps,
+    times_as_many,
 };
 
 use super::{Development, FitOptions, LabelledImage};
@@ -123,7 +125,7 @@ impl Certifying {
 
     fn risk_control(&self, answers: &Answers, options: &FitOptions) -> Result<Certificate> {
         let Some(confidence) = conformal_risk(answers, self.images, options.target)? else {
-            return Err(self.too_few(options));
+            return Err(self.too_few(self.images, options));
         };
         Ok(Certificate {
             confidence,
@@ -157,7 +159,7 @@ impl Certifying {
         let of_true_label = |image: &Passing| score.of(&image.probabilities, image.label);
         let mut scores: Vec<f32> = self.passing.iter().filter_map(of_true_label).collect();
         let Some(threshold) = conformal_quantile(&mut scores, options.target)? else {
-            return Err(self.too_few(options));
+            return Err(self.too_few(scores.len(), options));
         };
         let outside = scores.iter().filter(|score| **score > threshold).count();
         Ok(Certificate {
@@ -178,19 +180,23 @@ impl Certifying {
     /// Why no threshold can be certified, and what would help.
     fn refuse(&self, answers: &Answers, all_images: usize, options: &FitOptions) -> Result<Error> {
         let (target, confidence) = (options.target, options.confidence);
-        let least = crate::bounds::trials_needed(0, target, 1.0 - confidence)?;
+        // Each step of a search has a part of delta alone.
+        let delta = match options.method {
+            Method::Sgr => (1.0 - confidence) / f64::from(search_steps(answers.len())),
+            _ => 1.0 - confidence,
+        };
+        let least = trials_needed(0, target, delta)?;
         let Certified {
             accepted, wrong, ..
         } = answers.at(0.0);
-        let more = match times_as_many(answers, target, 1.0 - confidence)? {
+        let more = match times_as_many(answers, target, delta)? {
             Some(times) => {
                 let more = (all_images as f64 * (times - 1.0).max(LEAST_MORE)).ceil();
                 format!("about {more} more images would be needed if errors go on at this rate")
             }
-            None => {
-                "more images would not help, because even the surest answers are wrong too often"
-                    .to_owned()
-            }
+            None => "more images would not help, because even the surest answers are wrong too often (are the labels \
+                     right?)"
+                .to_owned(),
         };
         Ok(Error::policy(format!(
             "these images cannot promise at most {} % of accepted answers wrong with {} % confidence: that takes {least} \
@@ -203,15 +209,14 @@ impl Certifying {
         )))
     }
 
-    /// `(errors + 1) / (n + 1)` cannot be small enough.
-    fn too_few(&self, options: &FitOptions) -> Error {
-        let least = (1.0 / options.target - 1.0).ceil();
+    /// `(errors + 1) / (n + 1)` cannot be small enough for `counted` images.
+    fn too_few(&self, counted: usize, options: &FitOptions) -> Error {
+        let least = least_counted(options.target);
         Error::policy(format!(
-            "{} images are left to certify a target of {} %, and {least} are the fewest that can: about {} more images \
-             are needed",
-            self.passing.len(),
+            "{counted} images are left to certify a target of {} %, and {least} are the fewest that can: about {} more \
+             images are needed",
             percent(options.target),
-            ((least - self.passing.len() as f64).max(1.0) / (1.0 - options.fit_fraction)).ceil()
+            (least.saturating_sub(counted).max(1) as f64 / (1.0 - options.fit_fraction)).ceil()
         ))
     }
 
@@ -238,6 +243,22 @@ impl Certifying {
                 .map(|_| set_sizes as f64 / passed as f64),
         })
     }
+}
+
+/// The fewest images, all of them answered rightly, that certify what is asked for.
+pub(super) fn fewest_images(options: &FitOptions) -> Result<usize> {
+    match options.method {
+        Method::Ltt | Method::Sgr => trials_needed(0, options.target, 1.0 - options.confidence),
+        Method::AcceptRate => Ok(1),
+        _ => Ok(least_counted(options.target)),
+    }
+}
+
+/// The least n with `1 / (n + 1) <= target`.
+fn least_counted(target: f64) -> usize {
+    // A quotient that misses a whole number by rounding only is that number.
+    const ROUNDING: f64 = 1e-9;
+    (1.0 / target - 1.0 - ROUNDING).ceil().max(0.0) as usize
 }
 
 fn high_probability(found: Certified, rule: &str, options: &FitOptions) -> Certificate {

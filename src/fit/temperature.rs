@@ -1,6 +1,7 @@
 //! Temperature scaling: Guo et al. 2017, arXiv 1706.04599, section 4.2.
 
-use crate::score::{Scores, negative_weight};
+use super::LabelledImage;
+use crate::score::{Scorer, Scores, negative_weight};
 
 /// The inverse temperatures that are believed.
 const INVERSE_RANGE: (f64, f64) = (0.01, 100.0);
@@ -9,7 +10,7 @@ const INVERSE_RANGE: (f64, f64) = (0.01, 100.0);
 /// them, images that are all answered rightly would make the model infinitely sure, which leaves no order among
 /// confidences; with many images they change nothing. (Platt 1999 smooths the targets of two classes for the same
 /// reason.) Half an image gave the least loss on other images of the pools that it was tried on.
-pub(super) const PRIOR_ERRORS: f64 = 0.5;
+pub const PRIOR_ERRORS: f64 = 0.5;
 
 /// A step this small relative to the inverse temperature changes nothing in f32.
 const PRECISION: f64 = 1e-10;
@@ -17,19 +18,22 @@ const PRECISION: f64 = 1e-10;
 /// Newton's steps before giving up; each takes a bisection's place at worst.
 const MOST_STEPS: usize = 100;
 
-/// The temperature of least negative log-likelihood of `images`, cosines with the row of the true label, at
-/// `logit_scale`, with `prior_errors` imagined mistakes beside them; from 0.01 to 100.
+/// The temperature of least negative log-likelihood of `images` at the scorer's logit scale, with `prior_errors`
+/// (usually [`PRIOR_ERRORS`], 0 or more) imagined mistakes beside them; from 0.01 to 100. Images that show nothing do
+/// not count; without any other the temperature is 1. If all answers are right and no mistake is imagined, the loss falls
+/// for ever: then it is a temperature at which the loss is 0 in f64.
 ///
 /// The loss is convex in the inverse temperature, so Newton's method inside a shrinking bracket finds its minimum.
-pub(super) fn fit_temperature<'a>(
-    images: impl Iterator<Item = (&'a Scores, usize)>,
-    logit_scale: f32,
-    prior_errors: f64,
-) -> f32 {
+pub fn fit_temperature(images: &[LabelledImage], scorer: &Scorer, prior_errors: f64) -> f32 {
     let images: Vec<Logits> = images
-        .filter_map(|(scores, label)| Logits::of(scores, label, logit_scale))
+        .iter()
+        .filter_map(LabelledImage::with_label)
+        .filter_map(|(scores, label)| Logits::of(scores, label, scorer.logit_scale()))
         .collect();
-    let prior = prior_errors / (images.len() as f64 + prior_errors).max(f64::MIN_POSITIVE);
+    if images.is_empty() {
+        return 1.0;
+    }
+    let prior = prior_errors / (images.len() as f64 + prior_errors);
     let (mut low, mut high) = INVERSE_RANGE;
     let mut inverse: f64 = 1.0;
     for _ in 0..MOST_STEPS {

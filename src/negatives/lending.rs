@@ -64,24 +64,7 @@ fn largest_cosine(bank: &LabelBank, row: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::label::Label;
-
-    fn bank(texts: &[(&str, f32)]) -> LabelBank {
-        let labels = texts
-            .iter()
-            .map(|(name, _)| Label::new(name).unwrap())
-            .collect();
-        let rows = texts
-            .iter()
-            .flat_map(|(_, angle)| [angle.cos(), angle.sin()])
-            .collect();
-        LabelBank::new(labels, rows, 2).unwrap()
-    }
-
-    fn names(labels: &[Label]) -> Vec<&str> {
-        labels.iter().map(Label::name).collect()
-    }
+    use super::super::angles::{bank, names};
 
     #[test]
     fn the_nearest_tenth_is_not_lent() {

@@ -236,23 +236,8 @@ impl Ord for Candidate {
 
 #[cfg(test)]
 mod tests {
+    use super::super::angles::{bank, names};
     use super::*;
-
-    fn bank(texts: &[(&str, f32)]) -> LabelBank {
-        let labels = texts
-            .iter()
-            .map(|(name, _)| Label::new(name).unwrap())
-            .collect();
-        let rows = texts
-            .iter()
-            .flat_map(|(_, angle)| [angle.cos(), angle.sin()])
-            .collect();
-        LabelBank::new(labels, rows, 2).unwrap()
-    }
-
-    fn names(labels: &[Label]) -> Vec<&str> {
-        labels.iter().map(Label::name).collect()
-    }
 
     #[test]
     fn the_farthest_words_are_kept_in_order() {

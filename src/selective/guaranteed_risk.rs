@@ -43,7 +43,7 @@ pub fn guaranteed_selective_risk(
     check_probability("the target risk", target_risk)?;
     check_probability("delta", delta)?;
     let thresholds = answers.distinct();
-    let steps = steps(answers.len());
+    let steps = search_steps(answers.len());
     let mut found = None;
     let (mut low, mut high) = (0, thresholds.len().saturating_sub(1));
     for _ in 0..steps {
@@ -67,8 +67,8 @@ pub fn guaranteed_selective_risk(
     Ok(found)
 }
 
-/// `ceil(log2 n)`, and at least one.
-fn steps(n: usize) -> u32 {
+/// The steps of a search over `n` answers: `ceil(log2 n)`, and at least one.
+pub(crate) fn search_steps(n: usize) -> u32 {
     n.max(2).next_power_of_two().ilog2()
 }
 
@@ -88,7 +88,7 @@ mod tests {
             (1024, 10),
             (1025, 11),
         ] {
-            assert_eq!(steps(n), expected, "{n}");
+            assert_eq!(search_steps(n), expected, "{n}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! CLIP's byte pair encoding, split and framed as open_clip's `SimpleTokenizer` does.
 
+use std::collections::HashMap;
+
 use tokenizers::tokenizer::{Model as _, OffsetReferential, OffsetType, PreTokenizer as _};
 use tokenizers::{ModelWrapper, PreTokenizedString, PreTokenizerWrapper};
 
@@ -61,6 +63,11 @@ impl ClipBpe {
         };
         tokenizer.pre_tokenizer()?;
         Ok(tokenizer)
+    }
+
+    /// Every piece and special token with its id.
+    pub(super) fn vocabulary(&self) -> HashMap<String, u32> {
+        self.inner.get_vocab(true)
     }
 
     /// The ids of a cleaned text and what fills the context behind them.

@@ -1,5 +1,7 @@
 //! SentencePiece's unigram language model (Kudo 2018, arXiv 1804.10959), as its tokenizer.json says.
 
+use std::collections::HashMap;
+
 use super::document::{Document, check_pieces};
 use crate::{Error, Result};
 
@@ -36,6 +38,11 @@ impl Unigram {
             after,
             padding,
         })
+    }
+
+    /// Every piece and special token with its id.
+    pub(super) fn vocabulary(&self) -> HashMap<String, u32> {
+        self.inner.get_vocab(true)
     }
 
     /// The ids of a cleaned text and what fills the context behind them.

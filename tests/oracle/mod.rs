@@ -1,5 +1,6 @@
 //! Answers of the reference implementations, and ours beside them.
 
+mod conformal;
 mod drift;
 mod families;
 mod metrics;

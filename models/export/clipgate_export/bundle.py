@@ -157,10 +157,11 @@ def write_manifest(folder: Path, description: Description) -> None:
             manifest[role] = {"file": name}
     if description.recipe is not None:
         manifest["recipe"] = description.recipe
-    manifest["files"] = {name: _entry(folder / name) for name in present}
+    manifest["files"] = {name: file_entry(folder / name) for name in present}
     write_bytes(folder / "manifest.json", to_json(manifest))
 
 
-def _entry(path: Path) -> dict:
+def file_entry(path: Path) -> dict:
+    """A file's line in the manifest's `files`."""
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}

@@ -15,6 +15,7 @@ from .bundle import to_json
 from .errors import UserError
 from .files import write_bytes
 from .metrics import Figure
+from .scores import OOD_SCORES
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def read(report: dict) -> Judged:
         low, high = found["intervals"][what][kind]
         return Figure(found[what][kind], low, high, found["n"] + report["id"]["n"])
 
-    kinds = sets[0]["auroc"]
+    # The command's own entry `gate` is one of these under another name.
+    kinds = [kind for kind in OOD_SCORES if kind in sets[0]["auroc"]]
     scores = {
         kind: [Separation(value(found, "auroc", kind), value(found, "fpr95", kind)) for found in sets] for kind in kinds
     }

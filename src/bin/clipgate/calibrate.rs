@@ -186,7 +186,12 @@ impl<'a> Source<'a> {
         };
         if path.is_dir() {
             let list = ImageList::unlabelled(path)?;
-            return self.encode(&list, "embedding other images").map(Some);
+            let others = self.encode(&list, "embedding other images")?;
+            if others.image_embeds.is_empty() {
+                let none = format!("none of the {} images can be scored", list.paths().len());
+                return Err(Error::new(ErrorKind::Caller, none).at(path.display()));
+            }
+            return Ok(Some(others));
         }
         let embedded = Embedded::unlabelled_tensors(path, self.bank.dimension())?;
         self.check_graph(embedded, path).map(Some)
@@ -263,7 +268,7 @@ fn scores_of(embedded: &Embedded, bank: &LabelBank, scorer: &Scorer) -> Result<V
 }
 
 /// The out-of-distribution score that the bundle's makers chose, where these labels have it.
-pub(crate) fn bundles_score(
+fn bundles_score(
     bundle: &Bundle,
     labelled: &Embedded,
     bank: &LabelBank,
@@ -272,7 +277,16 @@ pub(crate) fn bundles_score(
     if bundle.manifest().calibration.is_none() {
         return Ok(OodScore::Msp);
     }
-    let score = bundle.calibration()?.ood().score;
+    known_score(bundle.calibration()?.ood().score, labelled, bank, scorer)
+}
+
+/// This score where these labels have it, MSP otherwise.
+pub(crate) fn known_score(
+    score: OodScore,
+    labelled: &Embedded,
+    bank: &LabelBank,
+    scorer: &Scorer,
+) -> Result<OodScore> {
     let mut scores = Scores::default();
     if let Some(embedding) = labelled.image_embeds.first() {
         scorer.score(embedding, bank, &mut scores)?;

@@ -107,6 +107,17 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
     };
     let evaluations: Vec<&Evaluation> = measured.iter().map(Measurement::evaluation).collect();
     let seconds = start.elapsed().as_secs_f64();
+    match format {
+        Format::Json => report::json(&printed(
+            &subjects,
+            &evaluations,
+            paired.as_ref(),
+            fitted,
+            seconds,
+        )),
+        Format::Text => report::line(&text(&subjects, &evaluations, paired.as_ref(), fitted)),
+    }
+    // After the figures: a full disk costs the page alone.
     if let Some(output) = &output {
         let page = page::Made {
             args,
@@ -118,19 +129,9 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
         };
         let page = page.render()?;
         output.write(page.as_bytes())?;
-    }
-    match format {
-        Format::Json => report::json(&printed(
-            &subjects,
-            &evaluations,
-            paired.as_ref(),
-            fitted,
-            seconds,
-        )),
-        Format::Text => report::line(&text(&subjects, &evaluations, paired.as_ref(), fitted)),
-    }
-    if let (Some(output), Format::Text) = (&output, format) {
-        report::line(&format!("\n{}: the report", output.name()));
+        if format == Format::Text {
+            report::line(&format!("\n{}: the report", output.name()));
+        }
     }
     Ok(outcome)
 }
@@ -172,8 +173,7 @@ fn embed(
 }
 
 fn judge(model: Model, embedded: Vec<Embedded>, names: &[String]) -> Result<Subject> {
-    let scale = model.bundle.manifest().logit_scale;
-    let judge = Judge::new(&model.bank, scale, model.gate.as_ref())?;
+    let judge = Judge::new(&model.bank, model.scorer()?, model.gate.as_ref());
     let judged = embedded
         .iter()
         .zip(names)

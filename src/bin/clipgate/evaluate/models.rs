@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clipgate::{
     Bundle, CalibrationFit, Error, ErrorKind, ExecutedGraph, Gate, ImageEncoder, LabelBank, Result,
-    Runtime,
+    Runtime, Scorer,
 };
 
 use super::EvaluateArgs;
@@ -94,6 +94,16 @@ impl Model {
             model.gate = model.calibrated(calibration, args.transfer)?;
         }
         Ok(model)
+    }
+
+    /// What scores images: the gate's, or the model's own where there is none.
+    pub(super) fn scorer(&self) -> Result<Scorer> {
+        let manifest = self.bundle.manifest();
+        let (scale, bias) = (manifest.logit_scale, manifest.logit_bias);
+        match &self.gate {
+            Some(gate) => gate.scorer(scale, bias),
+            None => Scorer::new(scale, 1.0)?.with_logit_bias(bias),
+        }
     }
 
     /// The gate of the calibration that the user named, or of the bundle's own where it is of this graph.

@@ -1,12 +1,12 @@
 //! Gates that are fitted on a share of the very images, and judged on the others.
 
-use clipgate::fit::{DEFAULT_FIT_FRACTION, fit, stratified};
-use clipgate::{Error, ErrorKind, Gate, Result, Scorer};
+use clipgate::fit::{DEFAULT_FIT_FRACTION, FitOptions, fit, stratified};
+use clipgate::{Error, ErrorKind, Gate, OodScore, Result};
 
 use super::EvaluateArgs;
 use super::models::Model;
 use crate::args::RuleArgs;
-use crate::calibrate::{bundles_score, measure};
+use crate::calibrate::{known_score, measure};
 use crate::labelled::Embedded;
 
 /// Refuses options that contradict each other, before any work.
@@ -40,10 +40,16 @@ pub(super) fn refit(
 ) -> Result<usize> {
     let options = args.rule.options(DEFAULT_FIT_FRACTION, args.seed)?;
     let mut images = 0;
+    let mut score = OodScore::Msp;
     for (model, sets) in models.iter_mut().zip(embedded) {
         let Some(id) = sets.first_mut() else {
             continue;
         };
+        // A model whose bundle has no calibration is asked what the one before it is asked: the graphs are compared then,
+        // not the scores.
+        if model.bundle.manifest().calibration.is_some() {
+            score = model.bundle.calibration()?.ood().score;
+        }
         let unusable = id.unusable.iter().filter_map(|image| image.label);
         let labels: Vec<usize> = id.labels.iter().copied().chain(unusable).collect();
         let (fits, judged) = stratified(&labels, share, args.seed);
@@ -51,16 +57,15 @@ pub(super) fn refit(
         *id = id.pick(&judged);
         images = fits.len();
         let named = |error: Error| error.at(&model.name);
-        model.gate = Some(gate(model, &fits, options.clone()).map_err(named)?);
+        model.gate = Some(gate(model, &fits, score, options.clone()).map_err(named)?);
     }
     Ok(images)
 }
 
-fn gate(model: &Model, fits: &Embedded, mut options: clipgate::fit::FitOptions) -> Result<Gate> {
-    let manifest = model.bundle.manifest();
-    let scorer = Scorer::new(manifest.logit_scale, 1.0)?.with_logit_bias(manifest.logit_bias)?;
+fn gate(model: &Model, fits: &Embedded, score: OodScore, mut options: FitOptions) -> Result<Gate> {
+    let scorer = model.scorer()?;
     let labelled = measure(fits, &model.bank, &scorer)?;
-    options.score = bundles_score(&model.bundle, fits, &model.bank, &scorer)?;
+    options.score = known_score(score, fits, &model.bank, &scorer)?;
     let bound_to = model.executed.binding(&model.bank);
     let calibration = fit(&labelled, &[], &scorer, bound_to, &options)?;
     Gate::new(calibration, &model.executed, &model.bank)

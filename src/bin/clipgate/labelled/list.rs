@@ -56,7 +56,10 @@ impl ImageList {
         let read = if path.is_dir() {
             Self::folders(path, &known)
         } else {
-            Self::csv(path, &known)
+            // Reading the file names it.
+            let bytes = clipgate::file::read_file(path, MAX_CSV_BYTES)?;
+            let root = path.parent().unwrap_or(Path::new(""));
+            Self::csv((*bytes).as_ref(), root, &known)
         };
         let (list, unknown) = read.map_err(|error| error.at(path.display()))?;
         match unknown.is_empty() {
@@ -121,14 +124,12 @@ impl ImageList {
         Ok((list, unknown))
     }
 
-    fn csv(path: &Path, known: &Names<'_>) -> Result<(Self, Vec<String>)> {
-        let bytes = clipgate::file::read_file(path, MAX_CSV_BYTES)?;
-        let root = path.parent().unwrap_or(Path::new(""));
+    fn csv(content: &[u8], root: &Path, known: &Names<'_>) -> Result<(Self, Vec<String>)> {
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .trim(csv::Trim::All)
-            .from_reader((*bytes).as_ref());
+            .from_reader(content);
         let mut list = Self::default();
         let mut lines = HashMap::new();
         let (mut unknown, mut columns) = (Vec::new(), (0, 1));
