@@ -214,11 +214,16 @@ fn changed(file: &std::path::Path, change: impl Fn(&mut [i64], &mut [f32])) -> S
 #[test]
 fn embeddings_that_are_no_numbers_or_no_labels_are_named_by_row() {
     let root = tempfile::tempdir().unwrap();
-    let file = root.path().join("ours.safetensors");
+    let file = |name| root.path().join(name);
     for (named, says) in [
-        (changed(&file, |_, values| values[513] = f32::NAN), "row 1"),
         (
-            changed(&file, |labels, _| labels[3] = 54),
+            changed(&file("1-ours.safetensors"), |_, values| {
+                values[513] = f32::NAN
+            }),
+            "row 1",
+        ),
+        (
+            changed(&file("2-ours.safetensors"), |labels, _| labels[3] = 54),
             "row 3 is 54; the bank's rows are 0 to 53",
         ),
     ] {
