@@ -61,7 +61,9 @@ impl Certifying {
             development.ood.passes(&seen.ood).then(|| Passing {
                 label: image.label,
                 best,
-                probabilities: seen.scores.probabilities_at(development.scale),
+                probabilities: seen
+                    .scores
+                    .probabilities_at(development.scale, development.negative_weight),
             })
         });
         Self {
