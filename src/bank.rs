@@ -248,15 +248,6 @@ impl LabelBank {
         &self.negatives
     }
 
-    /// The weight at which the negatives together are as likely beforehand as the labels: K / M for K labels and M
-    /// negatives, and 1 without any. See [`Scorer::with_negative_weight`](crate::Scorer::with_negative_weight).
-    pub fn balanced_weight(&self) -> f32 {
-        match self.negatives.len() {
-            0 => 1.0,
-            negatives => self.labels.len() as f32 / negatives as f32,
-        }
-    }
-
     /// Values in each embedding (D).
     pub fn dimension(&self) -> usize {
         self.dimension

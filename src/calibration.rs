@@ -48,9 +48,6 @@ pub struct Thresholds {
     pub bound_to: Binding,
     /// What divides the logits.
     pub temperature: f32,
-    /// How often each negative counts in the probabilities: [`Scorer::with_negative_weight`](crate::Scorer).
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub negative_weight: f32,
     /// The out-of-distribution cut.
     pub ood: OodRule,
     /// The confidence threshold.
@@ -60,18 +57,6 @@ pub struct Thresholds {
     /// The label sets, where there are any: then more than one label in the set is an abstention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sets: Option<SetRule>,
-}
-
-fn one() -> f32 {
-    1.0
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands out a reference"
-)]
-fn is_one(weight: &f32) -> bool {
-    *weight == 1.0
 }
 
 /// What decides a score: change one, and a threshold means nothing any more.
@@ -218,7 +203,6 @@ impl Calibration {
     fn check(&self) -> Result<()> {
         let Thresholds {
             temperature,
-            negative_weight,
             ood,
             confidence,
             absolute,
@@ -230,11 +214,6 @@ impl Calibration {
         let is_share = |value: f64| (0.0..=1.0).contains(&value);
         for (name, valid, value) in [
             ("temperature", is_temperature, *temperature),
-            (
-                "negative_weight",
-                *negative_weight > 0.0 && negative_weight.is_finite(),
-                *negative_weight,
-            ),
             ("ood.threshold", ood.threshold.is_finite(), ood.threshold),
             (
                 "confidence.threshold",
@@ -291,11 +270,6 @@ impl Calibration {
     /// What divides the logits.
     pub fn temperature(&self) -> f32 {
         self.thresholds.temperature
-    }
-
-    /// How often each negative counts in the probabilities.
-    pub fn negative_weight(&self) -> f32 {
-        self.thresholds.negative_weight
     }
 
     /// The out-of-distribution cut.

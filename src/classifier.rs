@@ -280,10 +280,15 @@ impl ClassifierOptions {
             None => bundle.calibration()?,
         };
         let manifest = bundle.manifest();
-        let gate = Gate::new(calibration, encoder.executed(), &bank)?;
-        let scorer = gate
-            .scorer(manifest.logit_scale, &bank)?
+        let scorer = Scorer::new(manifest.logit_scale, calibration.temperature())?
             .with_logit_bias(manifest.logit_bias)?;
+        let gate = Gate::new(calibration, encoder.executed(), &bank)?;
+        let scorer = match gate.fit() {
+            CalibrationFit::Transferred if !bank.negatives().is_empty() => {
+                scorer.with_negative_weight(balance(&bank))?
+            }
+            _ => scorer,
+        };
         let drift = match self.drift {
             None => None,
             Some(Drift::Calibration(options)) => Some(calibrated_drift(&gate, options)?),
@@ -300,6 +305,13 @@ impl ClassifierOptions {
             rows: Vec::new(),
         })
     }
+}
+
+/// The weight at which a bank's negatives together are as likely beforehand as its labels: see
+/// [`Scorer::with_negative_weight`]. Transferred thresholds know nothing of this bank, and three labels among hundreds of
+/// negatives of weight 1 would never reach them.
+fn balance(bank: &LabelBank) -> f32 {
+    bank.labels().len() as f32 / bank.negatives().len() as f32
 }
 
 /// A monitor beside the calibration's own images.

@@ -116,7 +116,7 @@ impl LabelledImage {
 }
 
 /// A calibration for the graph and the bank that `bound_to` names, from `images` of the bank's labels, scored by a
-/// `scorer` of the model's logit scale, whose weight of negatives is kept. `others` are the scores of images of anything else; with them, the
+/// `scorer` of the model's logit scale. `others` are the scores of images of anything else; with them, the
 /// out-of-distribution score is the one that tells both apart best on the first split.
 ///
 /// # Errors
@@ -152,7 +152,6 @@ pub fn fit(
     let thresholds = Thresholds {
         bound_to,
         temperature: development.temperature,
-        negative_weight: scorer.negative_weight(),
         ood: development.ood,
         confidence: ConfidenceRule {
             threshold: confidence,
@@ -193,7 +192,6 @@ struct Development {
     similarity_threshold: f32,
     /// Divides the logits by the temperature.
     scale: f32,
-    negative_weight: f32,
     /// Thresholds to test in this order (Learn-then-Test only).
     path: Vec<f32>,
     /// The score of label sets, where the method makes sets.
@@ -227,7 +225,6 @@ impl Development {
             ood: cut::cut(&ood, score, options.id_pass_share)?,
             similarity_threshold: cut::similarity_threshold(usable()),
             scale: scorer.logit_scale() / temperature,
-            negative_weight: scorer.negative_weight(),
             path: Vec::new(),
             sets: None,
         };

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::ood::{OodScore, OodScores};
 use crate::preprocess::FrameQuality;
-use crate::score::{Scorer, Scores};
+use crate::score::Scores;
 
 /// Standard deviation of the resized frame's luma, in 0..=255, below which it shows nothing: strong sensor
 /// noise (deviation 20) over 640x480 pixels averages down to 1.4, and the flattest of the 9,000 held-out
@@ -76,21 +76,6 @@ impl Gate {
     /// The calibration behind the thresholds.
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
-    }
-
-    /// What turns images into the probabilities that this gate compares, for a model of this logit scale and the bank that
-    /// the gate was made for. The negatives weigh what they weighed when the thresholds were fitted; transferred
-    /// thresholds know nothing of this bank, and three labels among hundreds of negatives of weight 1 would never reach
-    /// them, so then the weight is [balanced](LabelBank::balanced_weight).
-    ///
-    /// # Errors
-    /// As [`Scorer::new`].
-    pub fn scorer(&self, logit_scale: f32, bank: &LabelBank) -> Result<Scorer> {
-        let weight = match self.fit {
-            CalibrationFit::Fitted => self.calibration.negative_weight(),
-            CalibrationFit::Transferred => bank.balanced_weight(),
-        };
-        Scorer::new(logit_scale, self.calibration.temperature())?.with_negative_weight(weight)
     }
 
     /// Whether a frame is worth the model's time: `Some` reason if not.

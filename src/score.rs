@@ -90,7 +90,8 @@ impl Scorer {
     /// This scorer with every negative counted `weight` times in the probabilities; 1 unless set.
     ///
     /// Negatives of weight w are w times as likely beforehand as a label (Bayes' rule with another prior: Saerens et al.
-    /// 2002). At [`LabelBank::balanced_weight`] an image is as likely to show a label as anything else.
+    /// 2002). A [`Classifier`](crate::Classifier) whose calibration is transferred sets K / M for K labels and M
+    /// negatives: an image is as likely to show a label as anything else.
     ///
     /// # Errors
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the weight is not a positive number.
@@ -104,11 +105,6 @@ impl Scorer {
             negative_weight: weight,
             ..self
         })
-    }
-
-    /// How often each negative counts in the probabilities.
-    pub fn negative_weight(&self) -> f32 {
-        self.negative_weight
     }
 
     /// The model's logit scale.
@@ -220,13 +216,13 @@ impl Scores {
 
     /// What [`probabilities`](Self::probabilities) would be at `scale`, the logit scale over the temperature, with every
     /// negative counted once.
-    pub(crate) fn probabilities_at(&self, scale: f32, negative_weight: f32) -> Vec<f32> {
+    pub(crate) fn probabilities_at(&self, scale: f32) -> Vec<f32> {
         let mut probabilities = Vec::with_capacity(self.similarities.len());
         softmax(
             &self.similarities,
             &self.negative_similarities,
             scale,
-            negative_weight,
+            1.0,
             &mut probabilities,
         );
         probabilities

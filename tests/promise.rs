@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clipgate::calibration::{Calibration, Method, PromiseKind};
 use clipgate::fit::{FitOptions, fit};
-use clipgate::{Decision, ErrorKind, Gate, Reason, Scores};
+use clipgate::{Decision, ErrorKind, Gate, Reason, Scorer, Scores};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -50,7 +50,7 @@ impl Truth {
     /// `scores` are those of the pool's images at any temperature.
     fn of(calibration: &Calibration, pool: &Pool, scores: &mut [Scores]) -> Self {
         let gate = Gate::new(calibration.clone(), &pool.executed, &pool.bank).unwrap();
-        let scorer = gate.scorer(pool.logit_scale, &pool.bank).unwrap();
+        let scorer = Scorer::new(pool.logit_scale, calibration.temperature()).unwrap();
         let mut truth = Self::default();
         for (image, scores) in pool.images.iter().zip(scores) {
             scorer.rescore(scores);

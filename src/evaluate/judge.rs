@@ -62,11 +62,12 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// As [`Scorer::new`].
     pub fn new(bank: &'a LabelBank, logit_scale: f32, gate: Option<&'a Gate>) -> Result<Self> {
-        let scorer = match gate {
-            Some(gate) => gate.scorer(logit_scale, bank)?,
-            None => Scorer::new(logit_scale, 1.0)?,
-        };
-        Ok(Self { bank, scorer, gate })
+        let temperature = gate.map_or(1.0, |gate| gate.calibration().temperature());
+        Ok(Self {
+            bank,
+            scorer: Scorer::new(logit_scale, temperature)?,
+            gate,
+        })
     }
 
     /// Looks at every image of a set: `labels` holds the row of each one's label, or is `None` where they show none.

@@ -61,9 +61,7 @@ impl Certifying {
             development.ood.passes(&seen.ood).then(|| Passing {
                 label: image.label,
                 best,
-                probabilities: seen
-                    .scores
-                    .probabilities_at(development.scale, development.negative_weight),
+                probabilities: seen.scores.probabilities_at(development.scale),
             })
         });
         Self {

@@ -28,7 +28,7 @@ pub fn fit_temperature(images: &[LabelledImage], scorer: &Scorer, prior_errors: 
     let images: Vec<Logits> = images
         .iter()
         .filter_map(LabelledImage::with_label)
-        .filter_map(|(scores, label)| Logits::of(scores, label, scorer))
+        .filter_map(|(scores, label)| Logits::of(scores, label, scorer.logit_scale()))
         .collect();
     if images.is_empty() {
         return 1.0;
@@ -64,26 +64,21 @@ pub fn fit_temperature(images: &[LabelledImage], scorer: &Scorer, prior_errors: 
 /// One image's logits without a temperature, less the largest.
 struct Logits {
     all: Vec<f64>,
-    /// Of these the first; the others are negatives.
-    labels: usize,
-    negative_weight: f64,
     own: f64,
     second: f64,
 }
 
 impl Logits {
-    fn of(scores: &Scores, label: usize, scorer: &Scorer) -> Option<Self> {
+    fn of(scores: &Scores, label: usize, logit_scale: f32) -> Option<Self> {
         let labels = scores.similarities();
         let cosines = labels.iter().chain(scores.negative_similarities());
         let largest = cosines.clone().copied().fold(f32::NEG_INFINITY, f32::max);
-        let logit = |cosine: f32| f64::from(scorer.logit_scale()) * f64::from(cosine - largest);
+        let logit = |cosine: f32| f64::from(logit_scale) * f64::from(cosine - largest);
         let best = scores.best()?;
         let others = (0..labels.len()).filter(|row| *row != best);
         let second = others.map(|row| labels[row]).reduce(f32::max)?;
         Some(Self {
             all: cosines.map(|cosine| logit(*cosine)).collect(),
-            labels: labels.len(),
-            negative_weight: scorer.negative_weight().into(),
             own: logit(*labels.get(label)?),
             second: logit(second),
         })
@@ -92,13 +87,8 @@ impl Logits {
     /// Mean and variance of the logits under their softmax.
     fn moments(&self, inverse: f64) -> (f64, f64) {
         let (mut sum, mut first, mut square) = (0.0, 0.0, 0.0);
-        for (row, &logit) in self.all.iter().enumerate() {
-            let prior = if row < self.labels {
-                1.0
-            } else {
-                self.negative_weight
-            };
-            let weight = prior * (inverse * logit).exp();
+        for &logit in &self.all {
+            let weight = (inverse * logit).exp();
             sum += weight;
             first += weight * logit;
             square += weight * logit * logit;

@@ -80,15 +80,8 @@ impl Pool {
             .collect()
     }
 
-    /// The scorer of `clipgate calibrate`.
     pub(super) fn scorer(&self) -> Scorer {
-        self.scorer_at(1.0)
-    }
-
-    pub(super) fn scorer_at(&self, temperature: f32) -> Scorer {
-        Scorer::new(self.logit_scale, temperature)
-            .and_then(|scorer| scorer.with_negative_weight(self.bank.balanced_weight()))
-            .unwrap()
+        Scorer::new(self.logit_scale, 1.0).unwrap()
     }
 
     /// The largest share of the population that a threshold can accept at this selective risk: no out-of-distribution
@@ -107,7 +100,7 @@ impl Pool {
         let temperature = fit(&labelled, &[], &self.scorer(), bound_to, &options)
             .unwrap()
             .temperature();
-        let scorer = self.scorer_at(temperature);
+        let scorer = Scorer::new(self.logit_scale, temperature).unwrap();
         let (confidences, correct): (Vec<f32>, Vec<bool>) = self
             .images
             .iter()

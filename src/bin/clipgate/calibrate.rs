@@ -47,9 +47,7 @@ pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
     note_gaps(&labelled, &bank);
 
     let manifest = bundle.manifest();
-    let scorer = Scorer::new(manifest.logit_scale, 1.0)?
-        .with_logit_bias(manifest.logit_bias)?
-        .with_negative_weight(bank.balanced_weight())?;
+    let scorer = Scorer::new(manifest.logit_scale, 1.0)?.with_logit_bias(manifest.logit_bias)?;
     let images = measure(&labelled, &bank, &scorer)?;
     let other_scores = match &others {
         Some(others) => scores_of(others, &bank, &scorer)?,

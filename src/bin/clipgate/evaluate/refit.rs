@@ -58,9 +58,7 @@ pub(super) fn refit(
 
 fn gate(model: &Model, fits: &Embedded, mut options: clipgate::fit::FitOptions) -> Result<Gate> {
     let manifest = model.bundle.manifest();
-    let scorer = Scorer::new(manifest.logit_scale, 1.0)?
-        .with_logit_bias(manifest.logit_bias)?
-        .with_negative_weight(model.bank.balanced_weight())?;
+    let scorer = Scorer::new(manifest.logit_scale, 1.0)?.with_logit_bias(manifest.logit_bias)?;
     let labelled = measure(fits, &model.bank, &scorer)?;
     options.score = bundles_score(&model.bundle, fits, &model.bank, &scorer)?;
     let bound_to = model.executed.binding(&model.bank);
