@@ -281,7 +281,7 @@ impl ClassifierOptions {
         };
         let manifest = bundle.manifest();
         let gate = Gate::new(calibration, encoder.executed(), &bank)?;
-        let scorer = gate.scorer(manifest.logit_scale, manifest.logit_bias, &bank)?;
+        let scorer = gate.scorer(manifest.logit_scale, manifest.logit_bias)?;
         let drift = match self.drift {
             None => None,
             Some(Drift::Calibration(options)) => Some(calibrated_drift(&gate, options)?),

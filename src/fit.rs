@@ -32,6 +32,8 @@
 
 mod certify;
 mod cut;
+mod options;
+mod refusal;
 mod split;
 mod temperature;
 
@@ -52,19 +54,10 @@ use crate::ood::{OodScore, OodScores};
 use crate::score::{Scorer, Scores};
 use crate::selective::declare_path;
 
+pub use options::{DEFAULT_FIT_FRACTION, DEFAULT_ID_PASS_SHARE, FitOptions, MIN_FIT_IMAGES};
 pub use temperature::{PRIOR_ERRORS, fit_temperature};
 
 use certify::{Certificate, Certifying};
-
-/// The fewest images that fit a temperature and a cut, however weak the promise.
-pub const MIN_FIT_IMAGES: usize = 10;
-
-/// The share of the images that fit unless it is set. Fewer leave more to certify with, which decides the coverage;
-/// more make temperature and cut steadier.
-pub const DEFAULT_FIT_FRACTION: f64 = 0.3;
-
-/// The share of in-distribution images that the out-of-distribution cut passes unless it is set.
-pub const DEFAULT_ID_PASS_SHARE: f64 = 0.95;
 
 /// A labelled image as the model sees it, before anything is fitted. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -78,71 +71,6 @@ pub struct LabelledImage {
 struct Seen {
     scores: Arc<Scores>,
     ood: OodScores,
-}
-
-/// What is fitted, and how.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FitOptions {
-    /// The rule of the confidence threshold, or of the label sets.
-    pub method: Method,
-    /// What the method aims at: see [`OperatingPoint::target`].
-    pub target: f64,
-    /// The probability with which a promise of high probability is to hold; above 0, below 1.
-    pub confidence: f64,
-    /// The share of in-distribution images that the out-of-distribution cut passes; above 0, at most 1.
-    pub id_pass_share: f64,
-    /// The share of images in the first split; above 0, below 1.
-    pub fit_fraction: f64,
-    /// Seed of the split.
-    pub seed: u64,
-    /// The out-of-distribution score, unless images of other things choose it.
-    pub score: OodScore,
-    /// Where the images come from, in words.
-    pub source: String,
-}
-
-impl FitOptions {
-    /// `method` at `target`, with 95 % confidence; MSP as the out-of-distribution score.
-    pub fn new(method: Method, target: f64) -> Self {
-        Self {
-            method,
-            target,
-            confidence: 0.95,
-            id_pass_share: DEFAULT_ID_PASS_SHARE,
-            fit_fraction: DEFAULT_FIT_FRACTION,
-            seed: 0,
-            score: OodScore::Msp,
-            source: String::new(),
-        }
-    }
-
-    /// Whether all options are in their ranges; [`fit`] asks the same.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) naming the option that is not.
-    pub fn check(&self) -> Result<()> {
-        for (name, value, most) in [
-            ("the target", self.target, 1.0f64.next_down()),
-            ("the confidence", self.confidence, 1.0f64.next_down()),
-            ("the share that passes the cut", self.id_pass_share, 1.0),
-            ("the share that fits", self.fit_fraction, 1.0f64.next_down()),
-        ] {
-            // Written so that NaN is refused.
-            let valid = value > 0.0 && value <= most;
-            if !valid {
-                let end = if most < 1.0 { "below 1" } else { "at most 1" };
-                return Err(Error::caller(format!(
-                    "{name} is {value}; it must be above 0 and {end} (5 % is 0.05)"
-                )));
-            }
-        }
-        if self.method == Method::Empirical {
-            return Err(Error::caller(
-                "`empirical` is no rule to fit by: take accept_rate where nothing is to be promised",
-            ));
-        }
-        Ok(())
-    }
 }
 
 impl LabelledImage {
@@ -284,7 +212,7 @@ impl Development {
             .filter_map(|image| Some(image.seen.as_ref()?.ood))
             .collect();
         if ood.len() < MIN_FIT_IMAGES {
-            return Err(too_few(ood.len(), options)?);
+            return Err(refusal::too_few_fit(ood.len(), options)?);
         }
         let temperature = fit_temperature(images, scorer, PRIOR_ERRORS);
         let score = if others.is_empty() {
@@ -319,18 +247,6 @@ impl Development {
         }
         Ok(development)
     }
-}
-
-/// Why so few images fit nothing, and how many would do for all that is asked.
-fn too_few(images: usize, options: &FitOptions) -> Result<Error> {
-    let certify = certify::fewest_images(options)?;
-    let passing = (1.0 - options.fit_fraction) * options.id_pass_share;
-    let all = (MIN_FIT_IMAGES as f64 / options.fit_fraction).max(certify as f64 / passing);
-    Ok(Error::policy(format!(
-        "{images} images are left to fit temperature and cut on, at least {MIN_FIT_IMAGES} are needed, and {certify} \
-         others to certify the target without a mistake: bring about {} images or more",
-        all.ceil()
-    )))
 }
 
 fn check_labels(images: &[LabelledImage]) -> Result<()> {

@@ -79,25 +79,12 @@ impl Gate {
     }
 
     /// What scores images for this gate: a model of this `logit_scale` and, where it has one, `logit_bias`, at the
-    /// calibrated temperature. Where the calibration is transferred, the bank's negatives together weigh as much as its
-    /// labels.
+    /// calibrated temperature.
     ///
     /// # Errors
     /// As [`Scorer::new`] and [`Scorer::with_logit_bias`].
-    pub fn scorer(
-        &self,
-        logit_scale: f32,
-        logit_bias: Option<f32>,
-        bank: &LabelBank,
-    ) -> Result<Scorer> {
-        let scorer = Scorer::new(logit_scale, self.calibration.temperature())?
-            .with_logit_bias(logit_bias)?;
-        match self.fit {
-            CalibrationFit::Transferred if !bank.negatives().is_empty() => {
-                scorer.with_negative_weight(balance(bank))
-            }
-            _ => Ok(scorer),
-        }
+    pub fn scorer(&self, logit_scale: f32, logit_bias: Option<f32>) -> Result<Scorer> {
+        Scorer::new(logit_scale, self.calibration.temperature())?.with_logit_bias(logit_bias)
     }
 
     /// Whether a frame is worth the model's time: `Some` reason if not.
@@ -233,11 +220,4 @@ impl ExecutedGraph {
         }
         Ok(())
     }
-}
-
-/// The weight at which a bank's negatives together are as likely beforehand as its labels: see
-/// [`Scorer::with_negative_weight`]. Transferred thresholds know nothing of this bank, and three labels among hundreds of
-/// negatives of weight 1 would never reach them.
-fn balance(bank: &LabelBank) -> f32 {
-    bank.labels().len() as f32 / bank.negatives().len() as f32
 }

@@ -24,14 +24,14 @@ const RESCORED_LOGITS: f32 = 4.0;
 ///
 /// With cosines `c`, logits are `z = logit_scale * c / temperature` and probabilities are the softmax of
 /// `z` over labels and negatives together (CLIP: Radford et al. 2021, arXiv 2103.00020, figure 3;
-/// temperature scaling: Guo et al. 2017, arXiv 1706.04599, equation 9). A logit bias is the same for every label, so
-/// it cancels in the softmax: models of the sigmoid loss are told apart by the same formula.
+/// temperature scaling: Guo et al. 2017, arXiv 1706.04599, equation 9). Each of M negatives counts K / M times
+/// for K labels: an image is as likely beforehand to show a label as anything else. A logit bias is the same for every
+/// label, so it cancels in the softmax: models of the sigmoid loss are told apart by the same formula.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scorer {
     logit_scale: f32,
     logit_bias: Option<f32>,
     temperature: f32,
-    negative_weight: f32,
 }
 
 /// Cosines and probabilities of one image; its buffers are used again for the next one.
@@ -66,7 +66,6 @@ impl Scorer {
             logit_scale,
             logit_bias: None,
             temperature,
-            negative_weight: 1.0,
         })
     }
 
@@ -85,26 +84,6 @@ impl Scorer {
             }
             _ => Ok(Self { logit_bias, ..self }),
         }
-    }
-
-    /// This scorer with every negative counted `weight` times in the probabilities; 1 unless set.
-    ///
-    /// Negatives of weight w are w times as likely beforehand as a label (Bayes' rule with another prior: Saerens et al.
-    /// 2002). A [`Classifier`](crate::Classifier) whose calibration is transferred sets K / M for K labels and M
-    /// negatives: an image is as likely to show a label as anything else.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the weight is not a positive number.
-    pub fn with_negative_weight(self, weight: f32) -> Result<Self> {
-        if !(weight > 0.0 && weight.is_finite()) {
-            return Err(Error::caller(format!(
-                "negatives of weight {weight}; it must be a positive number"
-            )));
-        }
-        Ok(Self {
-            negative_weight: weight,
-            ..self
-        })
     }
 
     /// The model's logit scale.
@@ -162,7 +141,6 @@ impl Scorer {
             &scores.similarities,
             &scores.negative_similarities,
             scale,
-            self.negative_weight,
             &mut scores.probabilities,
         );
         pairs::pair(bank, scores);
@@ -192,7 +170,6 @@ impl Scorer {
             &scores.similarities,
             &scores.negative_similarities,
             scale,
-            self.negative_weight,
             &mut scores.probabilities,
         );
     }
@@ -214,15 +191,13 @@ impl Scores {
         &self.probabilities
     }
 
-    /// What [`probabilities`](Self::probabilities) would be at `scale`, the logit scale over the temperature, with every
-    /// negative counted once.
+    /// What [`probabilities`](Self::probabilities) would be at `scale`, the logit scale over the temperature.
     pub(crate) fn probabilities_at(&self, scale: f32) -> Vec<f32> {
         let mut probabilities = Vec::with_capacity(self.similarities.len());
         softmax(
             &self.similarities,
             &self.negative_similarities,
             scale,
-            1.0,
             &mut probabilities,
         );
         probabilities
@@ -267,27 +242,31 @@ impl Scores {
     }
 }
 
-/// Softmax of `scale * cosine` over labels and negatives, these counted `weight` times; only the labels' part is written.
-fn softmax(
-    labels: &[f32],
-    negatives: &[f32],
-    scale: f32,
-    weight: f32,
-    probabilities: &mut Vec<f32>,
-) {
+/// How often each of `negatives` texts counts in the probabilities of `labels` labels: K / M, so that an image is as
+/// likely beforehand to show a label as anything else, however many negatives there are. A softmax in which every text
+/// counts once presumes images of M things that are no label for every K that are (Bayes' rule with another prior:
+/// Saerens et al. 2002).
+pub(crate) fn negative_weight(labels: usize, negatives: usize) -> f64 {
+    labels as f64 / negatives.max(1) as f64
+}
+
+/// Softmax of `scale * cosine` over labels and weighted negatives; only the labels' part is written.
+fn softmax(labels: &[f32], negatives: &[f32], scale: f32, probabilities: &mut Vec<f32>) {
     let largest = largest(labels, negatives);
     let exponential = |cosine: &f32| (scale * (cosine - largest)).exp();
+    let sum_of = |values: &[f32]| {
+        values
+            .iter()
+            .map(|v| f64::from(exponential(v)))
+            .sum::<f64>()
+    };
+    let sum = sum_of(labels) + negative_weight(labels.len(), negatives.len()) * sum_of(negatives);
     probabilities.clear();
-    probabilities.extend(labels.iter().map(exponential));
-    let sum = probabilities.iter().copied().map(f64::from).sum::<f64>()
-        + f64::from(weight)
-            * negatives
-                .iter()
-                .map(|c| f64::from(exponential(c)))
-                .sum::<f64>();
-    for probability in probabilities {
-        *probability = (f64::from(*probability) / sum) as f32;
-    }
+    probabilities.extend(
+        labels
+            .iter()
+            .map(|label| (f64::from(exponential(label)) / sum) as f32),
+    );
 }
 
 fn largest(labels: &[f32], negatives: &[f32]) -> f32 {
@@ -327,21 +306,26 @@ mod tests {
     #[test]
     fn a_scale_of_1000_does_not_overflow() {
         let mut probabilities = Vec::new();
-        softmax(&[1.0, -1.0], &[], 1000.0, 1.0, &mut probabilities);
+        softmax(&[1.0, -1.0], &[], 1000.0, &mut probabilities);
         assert_eq!(probabilities, [1.0, 0.0]);
     }
 
     #[test]
-    fn a_weight_is_as_many_negatives() {
-        let (mut weighted, mut repeated) = (Vec::new(), Vec::new());
-        softmax(&[0.3, 0.1], &[0.2], 10.0, 3.0, &mut weighted);
-        softmax(&[0.3, 0.1], &[0.2; 3], 10.0, 1.0, &mut repeated);
-        for (a, b) in weighted.iter().zip(&repeated) {
-            assert!((a - b).abs() < 1e-6);
+    fn labels_and_negatives_are_equally_likely_beforehand() {
+        let share = |labels: &[f32], negatives: &[f32]| {
+            let mut probabilities = Vec::new();
+            softmax(labels, negatives, 10.0, &mut probabilities);
+            probabilities.iter().sum::<f32>()
+        };
+        for negatives in [1, 7, 500] {
+            assert!((share(&[0.2; 3], &vec![0.2; negatives]) - 0.5).abs() < 1e-6);
         }
-        let scorer = Scorer::new(1.0, 1.0).unwrap();
-        assert!(scorer.with_negative_weight(0.0).is_err());
-        assert!(scorer.with_negative_weight(f32::NAN).is_err());
+        // The same texts twice are no more evidence.
+        let (once, twice) = (
+            share(&[0.3, 0.1], &[0.2, 0.0]),
+            share(&[0.3, 0.1], &[0.2, 0.0, 0.2, 0.0]),
+        );
+        assert!((once - twice).abs() < 1e-6);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use clipgate::LabelBank;
 use image::imageops::FilterType;
@@ -11,7 +11,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cli::{PHOTO, clipgate, command, json_lines, status, stderr, stdout};
+use crate::cli::{PHOTO, clipgate, json_lines, status, stderr, stdout};
 
 /// Photos that pocket takes for these labels, cut in many ways.
 const LABELS: [(&str, &str); 2] = [("espresso", "coffee.jpg"), ("pretzel", "chelsea.jpg")];
@@ -362,7 +362,7 @@ fn other_things_that_are_no_images_are_named_and_the_rest_counts() {
 }
 
 /// What was there before stays, whole, and nothing is left beside it.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn an_interrupted_run_leaves_the_calibration_that_was_there() {
     use std::os::unix::fs::symlink;
@@ -384,24 +384,27 @@ fn an_interrupted_run_leaves_the_calibration_that_was_there() {
         place.path("bank"),
         place.path("mine.json"),
     );
-    let mut child = command(&[
-        "calibrate",
-        "--images",
-        &photos,
-        "--bank",
-        &bank,
-        "-o",
-        &mine,
-    ])
-    .stderr(std::process::Stdio::null())
-    .spawn()
-    .unwrap();
+    // Under nohup, or in a shell's background, these tests are started with the signal ignored.
+    let mut child = Command::new("env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_clipgate")])
+        .args([
+            "calibrate",
+            "--images",
+            &photos,
+            "--bank",
+            &bank,
+            "-o",
+            &mine,
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     std::thread::sleep(Duration::from_millis(700));
     assert!(
         child.try_wait().unwrap().is_none(),
         "ended before the signal"
     );
-    let sent = std::process::Command::new("kill")
+    let sent = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
         .unwrap();

@@ -80,7 +80,7 @@ fn judged(
     seed: u64,
 ) -> (JudgedSet, Vec<JudgedSet>) {
     let scorer = match gate {
-        Some(gate) => gate.scorer(LOGIT_SCALE, None, bank),
+        Some(gate) => gate.scorer(LOGIT_SCALE, None),
         None => Scorer::new(LOGIT_SCALE, 1.0),
     };
     let judge = Judge::new(bank, scorer.unwrap(), gate);

@@ -1,16 +1,14 @@
 //! The second split: one threshold, certified or refused.
 
-use crate::bounds::trials_needed;
 use crate::calibration::{Method, Promise, PromiseKind, Share};
 use crate::conformal::{SetRule, conformal_quantile};
 use crate::error::{Error, Result};
 use crate::metrics::wilson;
 use crate::selective::{
-    Answers, Certified, conformal_risk, fixed_sequence, guaranteed_selective_risk, search_steps,
-    times_as_many,
+    Answers, Certified, conformal_risk, fixed_sequence, guaranteed_selective_risk,
 };
 
-use super::{Development, FitOptions, LabelledImage};
+use super::{Development, FitOptions, LabelledImage, refusal};
 
 /// Confidence of the intervals around what was measured.
 const INTERVAL: f64 = 0.95;
@@ -109,7 +107,7 @@ impl Certifying {
         }
         let answers = self.answers()?;
         let (target, delta) = (options.target, 1.0 - options.confidence);
-        let refused = || self.refuse(&answers, all_images, options);
+        let refused = || refusal::uncertified(&answers, self.images, all_images, options);
         match options.method {
             Method::Sgr => guaranteed_selective_risk(&answers, target, delta)?
                 .map(|found| high_probability(found.certified, SGR_RULE, options))
@@ -125,7 +123,7 @@ impl Certifying {
 
     fn risk_control(&self, answers: &Answers, options: &FitOptions) -> Result<Certificate> {
         let Some(confidence) = conformal_risk(answers, self.images, options.target)? else {
-            return Err(self.too_few(self.images, options));
+            return Err(refusal::too_few_certify(self.images, options));
         };
         Ok(Certificate {
             confidence,
@@ -159,7 +157,7 @@ impl Certifying {
         let of_true_label = |image: &Passing| score.of(&image.probabilities, image.label);
         let mut scores: Vec<f32> = self.passing.iter().filter_map(of_true_label).collect();
         let Some(threshold) = conformal_quantile(&mut scores, options.target)? else {
-            return Err(self.too_few(scores.len(), options));
+            return Err(refusal::too_few_certify(scores.len(), options));
         };
         let outside = scores.iter().filter(|score| **score > threshold).count();
         Ok(Certificate {
@@ -175,49 +173,6 @@ impl Certifying {
                 conditions: format!("{SETS_SCOPE} {CONDITIONS}"),
             },
         })
-    }
-
-    /// Why no threshold can be certified, and what would help.
-    fn refuse(&self, answers: &Answers, all_images: usize, options: &FitOptions) -> Result<Error> {
-        let (target, confidence) = (options.target, options.confidence);
-        // Each step of a search has a part of delta alone.
-        let delta = match options.method {
-            Method::Sgr => (1.0 - confidence) / f64::from(search_steps(answers.len())),
-            _ => 1.0 - confidence,
-        };
-        let least = trials_needed(0, target, delta)?;
-        let Certified {
-            accepted, wrong, ..
-        } = answers.at(0.0);
-        let more = match times_as_many(answers, target, delta)? {
-            Some(times) => {
-                let more = (all_images as f64 * (times - 1.0).max(LEAST_MORE)).ceil();
-                format!("about {more} more images would be needed if errors go on at this rate")
-            }
-            None => "more images would not help, because even the surest answers are wrong too often (are the labels \
-                     right?)"
-                .to_owned(),
-        };
-        Ok(Error::policy(format!(
-            "these images cannot promise at most {} % of accepted answers wrong with {} % confidence: that takes {least} \
-             accepted answers without a mistake, or more with some; of the {} images left to certify it {accepted} pass \
-             the out-of-distribution cut, {wrong} of them answered wrongly; {more}. Ask for a larger risk or a smaller \
-             confidence, or for an accept rate, which promises nothing",
-            percent(target),
-            percent(confidence),
-            self.images
-        )))
-    }
-
-    /// `(errors + 1) / (n + 1)` cannot be small enough for `counted` images.
-    fn too_few(&self, counted: usize, options: &FitOptions) -> Error {
-        let least = least_counted(options.target);
-        Error::policy(format!(
-            "{counted} images are left to certify a target of {} %, and {least} are the fewest that can: about {} more \
-             images are needed",
-            percent(options.target),
-            (least.saturating_sub(counted).max(1) as f64 / (1.0 - options.fit_fraction)).ceil()
-        ))
     }
 
     pub(super) fn operating_point(&self, confidence: f32, sets: Option<&SetRule>) -> Result<Point> {
@@ -243,22 +198,6 @@ impl Certifying {
                 .map(|_| set_sizes as f64 / passed as f64),
         })
     }
-}
-
-/// The fewest images, all of them answered rightly, that certify what is asked for.
-pub(super) fn fewest_images(options: &FitOptions) -> Result<usize> {
-    match options.method {
-        Method::Ltt | Method::Sgr => trials_needed(0, options.target, 1.0 - options.confidence),
-        Method::AcceptRate => Ok(1),
-        _ => Ok(least_counted(options.target)),
-    }
-}
-
-/// The least n with `1 / (n + 1) <= target`.
-fn least_counted(target: f64) -> usize {
-    // A quotient that misses a whole number by rounding only is that number.
-    const ROUNDING: f64 = 1e-9;
-    (1.0 / target - 1.0 - ROUNDING).ceil().max(0.0) as usize
 }
 
 fn high_probability(found: Certified, rule: &str, options: &FitOptions) -> Certificate {
@@ -289,14 +228,6 @@ fn share(count: usize, of: usize) -> Result<Share> {
         high: interval.high,
     })
 }
-
-fn percent(share: f64) -> f64 {
-    const DIGITS: f64 = 1e6;
-    (share * 100.0 * DIGITS).round() / DIGITS
-}
-
-/// The least further share of images that is advised.
-const LEAST_MORE: f64 = 0.1;
 
 const LTT_RULE: &str = "The confidence threshold is the last of a sequence that the first split declared (downwards \
     from the threshold with the best prospects) up to which each threshold is certified on the second split by the \

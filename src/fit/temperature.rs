@@ -1,7 +1,7 @@
 //! Temperature scaling: Guo et al. 2017, arXiv 1706.04599, section 4.2.
 
 use super::LabelledImage;
-use crate::score::{Scorer, Scores};
+use crate::score::{Scorer, Scores, negative_weight};
 
 /// The inverse temperatures that are believed.
 const INVERSE_RANGE: (f64, f64) = (0.01, 100.0);
@@ -63,32 +63,37 @@ pub fn fit_temperature(images: &[LabelledImage], scorer: &Scorer, prior_errors: 
 
 /// One image's logits without a temperature, less the largest.
 struct Logits {
-    all: Vec<f64>,
+    labels: Vec<f64>,
+    negatives: Vec<f64>,
     own: f64,
     second: f64,
 }
 
 impl Logits {
     fn of(scores: &Scores, label: usize, logit_scale: f32) -> Option<Self> {
-        let labels = scores.similarities();
-        let cosines = labels.iter().chain(scores.negative_similarities());
-        let largest = cosines.clone().copied().fold(f32::NEG_INFINITY, f32::max);
+        let (labels, negatives) = (scores.similarities(), scores.negative_similarities());
+        let cosines = labels.iter().chain(negatives);
+        let largest = cosines.copied().fold(f32::NEG_INFINITY, f32::max);
         let logit = |cosine: f32| f64::from(logit_scale) * f64::from(cosine - largest);
         let best = scores.best()?;
         let others = (0..labels.len()).filter(|row| *row != best);
         let second = others.map(|row| labels[row]).reduce(f32::max)?;
         Some(Self {
-            all: cosines.map(|cosine| logit(*cosine)).collect(),
+            labels: labels.iter().map(|cosine| logit(*cosine)).collect(),
+            negatives: negatives.iter().map(|cosine| logit(*cosine)).collect(),
             own: logit(*labels.get(label)?),
             second: logit(second),
         })
     }
 
-    /// Mean and variance of the logits under their softmax.
+    /// Mean and variance of the logits under their softmax, negatives weighted as in it.
     fn moments(&self, inverse: f64) -> (f64, f64) {
         let (mut sum, mut first, mut square) = (0.0, 0.0, 0.0);
-        for &logit in &self.all {
-            let weight = (inverse * logit).exp();
+        let negative = negative_weight(self.labels.len(), self.negatives.len());
+        let labels = self.labels.iter().map(|logit| (*logit, 1.0));
+        let negatives = self.negatives.iter().map(|logit| (*logit, negative));
+        for (logit, count) in labels.chain(negatives) {
+            let weight = count * (inverse * logit).exp();
             sum += weight;
             first += weight * logit;
             square += weight * logit * logit;

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .metrics import auroc, share
-from .scores import Cosines, available, confidence, ood_score
+from .scores import Cosines, available, confidence, log_counts, ood_score
 
 TARGET_RISK = 0.10
 ID_PASS_SHARE = 0.95
@@ -66,16 +66,17 @@ class Gate:
         return in_distribution & sure
 
 
-def fit_temperature(logits: np.ndarray, classes: np.ndarray) -> float:
-    """The temperature of least negative log likelihood, in [0.01, 100]; logits [N, K] without temperature.
+def fit_temperature(cosines: Cosines, logit_scale: float, classes: np.ndarray) -> float:
+    """The temperature of least negative log likelihood, in [0.01, 100]; classes i64 [N] are rows of the labels.
 
     The likelihood is convex in 1/temperature (Guo et al. 2017), so bisection on its slope finds the one minimum.
     """
-    wide = logits.astype(np.float64)
+    wide = (cosines.all() * np.float32(logit_scale)).astype(np.float64)
+    counts = log_counts(cosines)
     own = wide[np.arange(len(wide)), classes]
 
     def slope(inverse: float) -> float:
-        z = wide * inverse
+        z = wide * inverse + counts
         p = np.exp(z - z.max(1, keepdims=True))
         return float(((p * wide).sum(1) / p.sum(1) - own).mean())
 
@@ -130,7 +131,7 @@ def fit_gate(
     `candidates`, or all that the cosines allow.
     """
     cosines, classes = temperature_images
-    temperature = fit_temperature(cosines.all() * np.float32(logit_scale), classes)
+    temperature = fit_temperature(cosines, logit_scale, classes)
     areas = areas_under_roc(cosines, never_trained, logit_scale, candidates or available(never_trained))
     score = max(areas, key=areas.__getitem__)
     cosines, classes = threshold_images

@@ -117,12 +117,12 @@ share the probability and never win. On Tiny ImageNet's validation images of the
 | cosine of int8 to fp32, mean | {number(v["cosine_int8_fp32"], 4)} |
 | ECE (15 bins), temperature 1 | {number(v["ece_before"])} |
 | ECE (15 bins), calibrated | {number(v["ece_after"])} |
-| the same, images of the negatives' classes among them | {number(v["ece_with_negatives"])} |
+| the same, as many images of the negatives' classes among them | {number(v["ece_with_negatives"])} |
 | accepted | {percent(v["accepted"])} |
 | right among accepted | {percent(v["right_of_accepted"])} |
 
-The confidence takes a negative to be as likely as a label. Where every image shows one of the labels it is
-therefore too low on average; where the others occur as often, its error is the last of the three figures."""
+The confidence takes an image to be as likely to show a label as anything else. Where every image shows one of the labels
+it is therefore too low on average; where half of them do, its error is the last of the three figures."""
 
 
 def mined_section(report: dict) -> str:

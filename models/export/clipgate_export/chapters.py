@@ -4,7 +4,8 @@ r"""Rewrites what the project's pages say of the embedded model: command outputs
     python -m clipgate_export.chapters --project ../.. --check   # do the pages still tell the truth?
 
 In a page, the lines below a `$ cargo run --release ...` or `$ clipgate ...` in a fenced block are that command's
-standard output, and what stands between the two marks of `MARKS` is `figures` of models/pocket/report.json.
+standard output, unless the block is marked `console`; what stands between the two marks of `MARKS` is `figures` of
+models/pocket/report.json.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from .files import write_bytes
 
 PAGES = ("README.md", "examples/classify_image.rs", "examples/own_labels.rs", "examples/abstain.rs")
 COMMANDS = ("cargo run --release ", "clipgate ")
+# What was said of files that are not part of the project is not asked again.
+EXAMPLE = "```console"
 REPORT = "models/pocket/report.json"
 MARKS = ("<!-- pocket's figures -->\n", "<!-- end of pocket's figures -->\n")
 LINE_PREFIX = "//! "
@@ -78,7 +81,7 @@ def binaries(project: Path) -> Path:
 
 def with_outputs(page: str, answer: Callable[[str], str]) -> str:
     """`page` with the output of each of its `COMMANDS` replaced by what `answer(command)` gives."""
-    lines, kept, fenced = page.splitlines(keepends=True), [], False
+    lines, kept, fenced, rerun = page.splitlines(keepends=True), [], False, False
     place = 0
     while place < len(lines):
         prefix = LINE_PREFIX if lines[place].startswith(LINE_PREFIX) else ""
@@ -87,8 +90,9 @@ def with_outputs(page: str, answer: Callable[[str], str]) -> str:
         place += 1
         if content.startswith("```"):
             fenced = not fenced
+            rerun = fenced and not content.startswith(EXAMPLE)
         command = content[2:].rstrip("\n")
-        if not (fenced and content.startswith("$ ") and command.startswith(COMMANDS)):
+        if not (rerun and content.startswith("$ ") and command.startswith(COMMANDS)):
             continue
         while not ends_output(lines[place], prefix):
             place += 1

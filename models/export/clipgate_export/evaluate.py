@@ -118,9 +118,15 @@ def measure_labels(bundle: Bundle, pixels: np.ndarray, classes: np.ndarray, fp32
 
 
 def measure_open_ece(bundle: Bundle, pixels: np.ndarray, classes: np.ndarray) -> dict:
-    """ECE where images of the negatives' classes, -1, are as likely as images of the labels: no label is right."""
-    cosines = bundle.cosines(pixels)
-    hits = cosines.labels.argmax(1) == classes
+    """ECE where images of the negatives' classes, -1, are as many as images of the labels: for them no label is right.
+
+    Of the more numerous ones every so-and-so-many-th is taken.
+    """
+    own, others = np.flatnonzero(classes >= 0), np.flatnonzero(classes < 0)
+    many = min(len(own), len(others))
+    taken = np.concatenate([rows[np.arange(many) * len(rows) // many] for rows in (own, others)])
+    cosines = bundle.cosines(pixels[taken])
+    hits = cosines.labels.argmax(1) == classes[taken]
     return metrics.ece_figure(confidence(cosines, bundle.logit_scale, bundle.gate.temperature), hits).record()
 
 

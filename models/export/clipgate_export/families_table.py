@@ -284,8 +284,8 @@ def render(rows: list[Row]) -> str:
     """Markdown."""
     head = (
         "family",
-        "parity, images",
-        "parity, texts",
+        "parity: 1 - cosine, images",
+        "texts",
         "photos alike",
         "int8 cosine",
         "centred: mean, worst",
@@ -306,7 +306,7 @@ def render(rows: list[Row]) -> str:
 def _cells(row: Row) -> list[str]:
     return [
         row.name,
-        *(f"{plain:.7f} / {centred:.7f}" for plain, centred in (row.parity[:2], row.parity[2:])),
+        *(f"{1 - plain:.0e} / {1 - centred:.0e}" for plain, centred in (row.parity[:2], row.parity[2:])),
         f"{row.alike:.2f}",
         f"{row.cosine:.4f}",
         f"{row.centred:.3f}, {row.worst:.3f}",

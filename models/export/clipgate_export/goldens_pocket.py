@@ -37,9 +37,11 @@ def describe(bundle: Path, photos: Path) -> dict:
         cosines, others = text @ image, negative @ image
         both = np.concatenate([cosines, others])
         best = int(cosines.argmax())
+        shares = np.exp(scale * both / calibration["temperature"])
+        even_odds = shares[: len(labels)].sum() + shares[len(labels) :].mean() * len(labels)
         answers[photo.name] = {
             "label": labels[best],
-            "confidence": float(softmax(scale * both / calibration["temperature"])[best]),
+            "confidence": float(shares[best] / even_odds),
             "similarities": [round(float(cosine), 6) for cosine in cosines],
             "negative_similarities": [round(float(cosine), 6) for cosine in others],
             "msp": float(softmax(scale * both)[best]),

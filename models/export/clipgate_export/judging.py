@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from .calibrate import fit_temperature
 from .metrics import BOOTSTRAP_DRAWS, BOOTSTRAP_SEED, ECE_BINS
-from .scores import Cosines, available, confidence, ood_score
+from .scores import Cosines, available, confidence, log_counts, ood_score
 
 LEVEL = 0.95
 FOLD_SEED = 20261123
@@ -34,7 +34,7 @@ class Readout:
     def nll(self, cosines: Cosines, classes: np.ndarray, temperature: float) -> float:
         """Mean negative log likelihood in nats; of the sigmoids, the sum over the labels of an image's pairs."""
         if self.logit_bias is None:
-            logits = cosines.all().astype(np.float64) * self.logit_scale / temperature
+            logits = cosines.all().astype(np.float64) * self.logit_scale / temperature + log_counts(cosines)
             top = logits.max(1, keepdims=True)
             log_sum = np.log(np.exp(logits - top).sum(1)) + top[:, 0]
             return float((log_sum - logits[np.arange(len(classes)), classes]).mean())
@@ -44,7 +44,7 @@ class Readout:
     def fit_temperature(self, cosines: Cosines, classes: np.ndarray) -> float:
         """The temperature of least `nll`, in [0.01, 100]."""
         if self.logit_bias is None:
-            return fit_temperature(cosines.all() * np.float32(self.logit_scale), classes)
+            return fit_temperature(cosines, self.logit_scale, classes)
         signed = self._signed(cosines, classes)
         # As convex in 1/temperature as the softmax's: bisection on the slope.
         low, high = 0.01, 100.0

@@ -1,178 +1,204 @@
-r"""The table of out-of-distribution scores: pocket's labels, and CIFAR-10's by CLIP ViT-B/32's own embeddings.
+r"""The tables of out-of-distribution scores: pocket's labels, and CIFAR-10's by CLIP ViT-B/32's own embeddings.
 
-    clipgate-export scores --data ../../../shared/data --bundle ../pocket -o scores.md
+    cargo build --release
+    clipgate-export scores --data ../../../shared/data --bundle ../pocket -o scores.md \
+        --chapter ../../src/docs/gating.md
 
-The images here only report: score, negatives and thresholds were chosen on others (`clipgate_export.pocket`). Areas
-under the ROC curve take the labels' images as the positive class; brackets hold 95 % bootstrap intervals.
+The images that are counted here only report: score, negatives, temperature and cut were chosen on others. For pocket
+these are held-out training images (`clipgate_export.pocket`). CIFAR-10 has the score that was chosen with pocket, all
+names of the vocabulary as negatives, and temperature and cut from one half of its images, the other being counted for
+the gate. Areas under the ROC curve take the labels' images as the positive class; they, and FPR95, are those of
+`clipgate evaluate`, which must agree with `clipgate_export.scores`. Brackets hold 95 % bootstrap intervals.
 """
 
 import argparse
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
-from tqdm import tqdm
 
-from .archives import read_pixels
+from . import gate_table
 from .bank import Bank
-from .data import (
-    CIFAR,
-    IMAGE_EMBEDDINGS,
-    OOD_ARCHIVES,
-    VALIDATION,
-    Splits,
-    read_named_text_embeddings,
-    require,
-)
+from .errors import UserError
 from .files import write_bytes
-from .graph import Graph
+from .gate_table import REFUSED, Rule
 from .metrics import BOOTSTRAP_SEED, Figure
-from .names import group_key
-from .pocket_bank import Words, distinct, farthest, labels, with_negatives
-from .scores import Cosines, available, ood_score
+from .ood_judged import Judged, judge
+from .ood_tasks import Task, tasks
+from .scores import available, ood_score
+from .table_report import between
 
+BEGIN = "<!-- tables of scores: begin (written by `clipgate-export scores`) -->"
+END = "<!-- tables of scores: end -->"
 DRAWS = 1000
-CLIP_LOGIT_SCALE = 100.0
-CIFAR_NAMES = ("airplane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-# Of CIFAR-10's classes those of which no default label of pocket is a kind.
-NEAR_POCKET = ("airplane", "deer", "frog", "horse", "ship")
+# Without negatives to take part in them, these are the same in both.
+OF_LABELS_ALONE = ("max_cosine", "energy", "entropy")
+# The command and `clipgate_export.scores` differ by rounding in f32.
+AGREEMENT = 1e-4
 
 
 @dataclass(frozen=True)
-class Images:
-    """A named set of images as unit embeddings, f32 [N, 512]; near or far from the labels."""
+class Findings:
+    """A task judged by the command: with the labels alone, and with negatives."""
 
-    name: str
-    distance: str
-    embeddings: np.ndarray
+    task: Task
+    alone: Judged
+    negatives: Judged
 
+    def rows(self) -> list[tuple[str, str]]:
+        """Texts and score of each row."""
+        texts = f"{len(self.task.bank.negatives)} negatives"
+        rows = [("labels alone", kind) for kind in self.alone.scores]
+        return rows + [(texts, kind) for kind in self.negatives.scores if kind not in OF_LABELS_ALONE]
 
-@dataclass(frozen=True)
-class Task:
-    """Labels with their negatives, images that show them, and images that do not."""
+    def judged(self, texts: str) -> Judged:
+        return self.alone if texts == "labels alone" else self.negatives
 
-    title: str
-    bank: Bank
-    logit_scale: float
-    inside: np.ndarray
-    outside: list[Images]
-    shipped: str
+    def shipped(self) -> tuple[str, str]:
+        rows = self.rows()
+        return next(row for row in reversed(rows) if row[1] == self.task.cut.score)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = __doc__.splitlines()[0]
     parser.add_argument("--data", type=Path, required=True, help="the folder that models/README.md describes")
     parser.add_argument("--bundle", type=Path, required=True, help="models/pocket")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="Markdown file to write")
+    parser.add_argument(
+        "--clipgate", type=Path, default=Path("../../target/release/clipgate"), help="the command, which judges"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="Markdown file to write: everything")
+    parser.add_argument("--chapter", type=Path, help="page to write the areas and the gate's table into")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    sections = [render(task) for task in tasks(arguments.data, arguments.bundle)]
-    write_bytes(arguments.output, ("\n\n".join(sections) + "\n").encode())
+    if not arguments.clipgate.is_file():
+        raise UserError(f"{arguments.clipgate}: not found; `cargo build --release` makes it, or give --clipgate")
+    page = arguments.chapter.read_text() if arguments.chapter else None
+    found = [findings(task, arguments) for task in tasks(arguments.data, arguments.bundle)]
+    sections = [(each, gate_section(each.task)) for each in found]
+    whole = [f"{areas_section(each)}\n\n{fpr_section(each, each.rows())}\n\n{gate}" for each, gate in sections]
+    write_bytes(arguments.output, ("\n\n".join(whole) + "\n").encode())
+    if page is not None:
+        short = [f"{areas_section(each)}\n\n{fpr_section(each, compared(each))}\n\n{gate}" for each, gate in sections]
+        page = between(page, BEGIN, END, "\n\n".join(short), arguments.chapter)
+        write_bytes(arguments.chapter, page.encode())
     return 0
 
 
-def tasks(data: Path, bundle: Path) -> Iterator[Task]:
-    splits = Splits.read(bundle / "splits.json")
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    shipped = json.loads((bundle / "calibration.json").read_text())["ood"]["score"]
-    graph = Graph((bundle / "image_encoder.onnx").read_bytes())
-    names, pixels = read_pixels(require(data, VALIDATION))
-    wnids = np.array([name.split("/")[0] for name in names])
-
-    def embed(pixels: np.ndarray) -> np.ndarray:
-        return graph.embed_pixels(pixels)
-
-    paths, cifar = read_pixels(require(data, CIFAR))
-    near = np.array([path.split("/")[0] in NEAR_POCKET for path in paths])
-    outside = [
-        Images("never-trained classes", "near", embed(pixels[np.isin(wnids, splits.never_trained_wnids)])),
-        Images(f"CIFAR-10: {', '.join(NEAR_POCKET)}", "near", embed(cifar[near])),
-    ]
-    for name, archive in OOD_ARCHIVES.items():
-        outside.append(Images(name, "far", embed(read_pixels(require(data, archive))[1])))
-    yield Task(
-        "pocket's labels, Tiny ImageNet's validation images",
-        Bank.read((bundle / "labels.safetensors").read_bytes()),
-        manifest["logit_scale"],
-        embed(pixels[np.isin(wnids, splits.label_wnids)]),
-        outside,
-        shipped,
-    )
-    yield cifar_task(data, shipped)
+def findings(task: Task, arguments: argparse.Namespace) -> Findings:
+    """The command's figures, which those of `clipgate_export.scores` must agree with."""
+    both = []
+    for bank in (task.alone(), task.bank):
+        judged = judge(
+            arguments.clipgate,
+            arguments.bundle,
+            bank,
+            task.logit_scale,
+            (task.inside, task.classes),
+            [group.embeddings for group in task.outside],
+            task.confidence_threshold is not None,
+        )
+        for kind, pairs in scored(task, bank).items():
+            for group, pair, figures in zip(task.outside, pairs, judged.scores[kind], strict=True):
+                agree(f"{task.title}, {group.name}: AUROC of {kind}", areas(*pair)[0], figures.auroc.value)
+        both.append(judged)
+    if task.confidence_threshold is not None:
+        answered = gate_rule(task).inside >= np.float32(task.confidence_threshold)
+        agree(f"{task.title}: coverage", float(answered.mean()), both[1].coverage or 0.0)
+    return Findings(task, *both)
 
 
-def cifar_task(data: Path, shipped: str) -> Task:
-    """CIFAR-10's ten names; as negatives every other name of the vocabulary."""
-    names, embeddings = read_named_text_embeddings(data)
-    row_of = {name.casefold(): row for row, name in reversed(list(enumerate(names)))}
-    own = np.ascontiguousarray(embeddings[[row_of[name] for name in CIFAR_NAMES]])
-    bank = Bank(labels(list(CIFAR_NAMES), [""] * len(CIFAR_NAMES)), own, [], np.empty((0, own.shape[1]), np.float32))
-    words = farthest(own, distinct(Words(names, embeddings), {group_key(name) for name in CIFAR_NAMES}, own))
-    images = load_file(require(data, IMAGE_EMBEDDINGS))
-
-    def unit(name: str) -> np.ndarray:
-        found = images[f"{name}_image_embeds"]
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-    return Task(
-        "CIFAR-10's names, CLIP ViT-B/32's embeddings",
-        with_negatives(bank, words, len(words.names)),
-        CLIP_LOGIT_SCALE,
-        unit("cifar10"),
-        [Images("Flickr8k", "far", unit("flickr8k")), Images("mixed web photos", "far", unit("mixed_web"))],
-        shipped,
-    )
+def agree(what: str, here: float, command: float) -> None:
+    if abs(here - command) > AGREEMENT:
+        raise UserError(f"{what}: {here:.6f} here and {command:.6f} by `clipgate evaluate`: rebuild it")
 
 
-def render(task: Task) -> str:
-    """One Markdown table: a row a score, without and with negatives, then what the shipped score gains."""
-    alone = Bank(task.bank.labels, task.bank.text_embeds, [], task.bank.negative_embeds[:0])
-    count = len(task.bank.negatives)
-    values = {("labels alone", kind): found for kind, found in scored(task, alone)}
-    values |= {(f"{count} negatives", kind): found for kind, found in scored(task, task.bank)}
-    # Without negatives to take part in it, a score is the same in both.
-    same = {kind for kind in ("max_cosine", "energy", "entropy")}
-    rows = [key for key in values if not (key[0] != "labels alone" and key[1] in same)]
-    ours = (f"{count} negatives", task.shipped) if task.shipped not in same else ("labels alone", task.shipped)
-    heads = " | ".join(f"{group.name} ({group.distance}, n {len(group.embeddings)})" for group in task.outside)
-    lines = [
-        f"### {task.title} (n {len(task.inside)})\n",
-        f"| texts | score | {heads} |",
-        f"|---|---|{'---|' * len(task.outside)}",
-    ]
-    for key in tqdm(rows, desc=task.title, unit="score", disable=None):
-        cells = (figure(area(inside, outside)) for inside, outside in values[key])
-        name = f"**`{key[1]}`**" if key == ours else f"`{key[1]}`"
-        lines.append(f"| {key[0]} | {name} | {' | '.join(cells)} |")
-    for baseline in (("labels alone", "msp"), (f"{count} negatives", "msp")):
-        pairs = zip(values[ours], values[baseline], strict=True)
-        cells = (signed(gain(*pair)) for pair in pairs)
-        lines.append(f"| | `{task.shipped}` less `msp`, {baseline[0]} | {' | '.join(cells)} |")
+def areas_section(found: Findings) -> str:
+    """For near and for far sets a table of areas: a row a score, then what the shipped one gains."""
+    task, parts = found.task, [f"## {found.task.title} (n {len(found.task.inside):,})"]
+    for distance in dict.fromkeys(group.distance for group in task.outside):
+        places = [place for place, group in enumerate(task.outside) if group.distance == distance]
+        lines = heads(found, places, f"AUROC, {distance}")
+        for row in found.rows():
+            figures = found.judged(row[0]).scores[row[1]]
+            lines.append(line(found, row, [figure(figures[place].auroc) for place in places]))
+        gained = gains(found)
+        lines.append(f"| | *shipped less `msp` of the labels alone* | {' | '.join(gained[p] for p in places)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def fpr_section(found: Findings, rows: list[tuple[str, str]]) -> str:
+    """The share of other images that passes a cut which lets 95 % of the labels' images pass, in percent."""
+    places = range(len(found.task.outside))
+    lines = heads(found, places, "FPR95, %")
+    for row in rows:
+        figures = [separation.fpr95 for separation in found.judged(row[0]).scores[row[1]]]
+        cells = [f"{100 * f.value:.0f} [{100 * f.low:.0f}, {100 * f.high:.0f}]" for f in figures]
+        lines.append(line(found, row, cells))
     return "\n".join(lines)
 
 
-def scored(task: Task, bank: Bank) -> Iterator[tuple[str, list[tuple[np.ndarray, np.ndarray]]]]:
+def compared(found: Findings) -> list[tuple[str, str]]:
+    """The baseline and the shipped score."""
+    return [("labels alone", "msp"), found.shipped()]
+
+
+def heads(found: Findings, places: range | list[int], what: str) -> list[str]:
+    groups = [found.task.outside[place] for place in places]
+    names = " | ".join(f"{group.name} (n {len(group.embeddings):,})" for group in groups)
+    return [f"| {what} | score | {names} |", f"|---|---|{'---|' * len(groups)}"]
+
+
+def line(found: Findings, row: tuple[str, str], cells: list[str]) -> str:
+    name = f"**`{row[1]}`**, shipped" if row == found.shipped() else f"`{row[1]}`"
+    return f"| {row[0]} | {name} | {' | '.join(cells)} |"
+
+
+def gains(found: Findings) -> list[str]:
+    """Of each set, what the shipped score has over `msp` of the labels alone."""
+    texts, kind = found.shipped()
+    bank = found.task.alone() if texts == "labels alone" else found.task.bank
+    ours, baseline = scored(found.task, bank)[kind], scored(found.task, found.task.alone())["msp"]
+    return [signed(gain(*pair)) for pair in zip(ours, baseline, strict=True)]
+
+
+def gate_rule(task: Task) -> Rule:
+    rows = slice(task.counted_from, None)
+    outside = [group.embeddings for group in task.outside]
+    return gate_table.two_scores(task.bank, task.logit_scale, task.cut, task.inside[rows], task.classes[rows], outside)
+
+
+def gate_section(task: Task) -> str:
+    """The gate against `msp` alone, at equal risk."""
+    rows = slice(task.counted_from, None)
+    outside = [group.embeddings for group in task.outside]
+    ours = gate_rule(task)
+    other = gate_table.msp_alone(task.bank, task.logit_scale, task.inside[rows], task.classes[rows], outside)
+    far = [place for place, group in enumerate(task.outside) if group.distance == "far"]
+    names = [f"{group.name} ({group.distance})" for group in task.outside]
+    table = gate_table.render(ours, other, names, [("all far ones, equal parts", far)])
+    passed = ", ".join(
+        f"{group.name} {(values > REFUSED).mean():.0%}".replace("%", " %")
+        for group, values in zip(task.outside, ours.outside, strict=True)
+    )
+    own = f"{(ours.inside > REFUSED).mean():.0%}".replace("%", " %")
+    return (
+        f"Labels' images answered at equal risk, in percent: gate / `msp` alone, and the difference in points "
+        f"(n {len(ours.inside):,}):\n\n{table}\n\nThe cut alone lets pass: the labels' images {own}; {passed}."
+    )
+
+
+def scored(task: Task, bank: Bank) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
     """Of each score, the values of the images inside and of each set outside."""
     inside = bank.cosines(task.inside)
     outside = [bank.cosines(group.embeddings) for group in task.outside]
 
-    def value(kind: str, cosines: Cosines) -> np.ndarray:
-        return ood_score(kind, cosines, task.logit_scale)
+    def pairs(kind: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        own = ood_score(kind, inside, task.logit_scale)
+        return [(own, ood_score(kind, other, task.logit_scale)) for other in outside]
 
-    for kind in available(inside):
-        own = value(kind, inside)
-        yield kind, [(own, value(kind, other)) for other in outside]
-
-
-def area(inside: np.ndarray, outside: np.ndarray) -> Figure:
-    """The area under the ROC curve with its interval."""
-    whole, drawn = areas(inside, outside)
-    low, high = np.quantile(drawn, (0.025, 0.975))
-    return Figure(whole, float(low), float(high), len(inside) + len(outside))
+    return {kind: pairs(kind) for kind in available(inside)}
 
 
 def gain(ours: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> Figure:

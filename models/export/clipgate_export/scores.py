@@ -1,8 +1,9 @@
 """What the gate computes from cosines, in the words that the runtime uses too; f32 in and out, sums in f64.
 
-Cosines c are products of unit embeddings; negatives share the softmax with the labels and never win. With
-logits z = logit_scale * c / temperature, confidence is max softmax(z) over the labels. Every out-of-distribution score
-is larger for images that the labels describe; formulas and papers stand with each.
+Cosines c are products of unit embeddings; negatives share the softmax with the labels and never win. With logits
+z = logit_scale * c / temperature, confidence is max softmax(z) over the labels, each of M negatives counted K / M times
+beside K labels. Every out-of-distribution score is larger for images that the labels describe; formulas and papers
+stand with each.
 """
 
 from collections.abc import Callable
@@ -50,12 +51,24 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def confidence(cosines: Cosines, logit_scale: float, temperature: float) -> np.ndarray:
     """f32 [N]: the largest probability at the calibrated temperature."""
-    return cosines.largest_probability(np.float32(logit_scale) / np.float32(temperature))
+    scale = np.float64(np.float32(logit_scale) / np.float32(temperature))
+    logits = cosines.all() * scale + log_counts(cosines)
+    return np.exp(scale * cosines.labels.max(1) - logsumexp(logits, axis=1)).astype(np.float32)
+
+
+def log_counts(cosines: Cosines) -> np.ndarray:
+    """f64 [K + M]: the logarithm of how often a text counts in probabilities: labels once, negatives K / M times.
+
+    An image is then as likely beforehand to show a label as anything else, however many negatives there are (Bayes'
+    rule with another prior: Saerens et al. 2002).
+    """
+    labels, negatives = cosines.labels.shape[1], cosines.negatives.shape[1]
+    return np.concatenate([np.zeros(labels), np.full(negatives, np.log(labels / max(negatives, 1)))])
 
 
 def msp(cosines: Cosines, scale: float) -> np.ndarray:
     """max softmax(scale * c) over labels and negatives (Hendrycks and Gimpel 2017, arXiv 1610.02136)."""
-    return confidence(cosines, scale, 1.0)
+    return cosines.largest_probability(np.float32(scale))
 
 
 def mcm(cosines: Cosines, _scale: float) -> np.ndarray:

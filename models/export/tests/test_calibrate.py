@@ -19,13 +19,17 @@ def noisy(n: int, labels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("scale", [3.0, 25.0, 100.0])
 def test_the_temperature_is_the_one_scipy_finds(scale: float) -> None:
     cosines, classes = noisy(500, 10, 1)
-    logits = cosines.astype(np.float64) * scale
+    own, others = Cosines(cosines[:, :6], cosines[:, 6:]), classes < 6
+    own, classes = Cosines(own.labels[others], own.negatives[others]), classes[others]
+    logits = own.all().astype(np.float64) * scale
 
     def nll(log_temperature: float) -> float:
-        return -log_softmax(logits / np.exp(log_temperature), 1)[np.arange(len(classes)), classes].mean()
+        # Each of four negatives counts 6 / 4 times.
+        counted = logits / np.exp(log_temperature) + np.log([1.0] * 6 + [1.5] * 4)
+        return -log_softmax(counted, 1)[np.arange(len(classes)), classes].mean()
 
     wanted = np.exp(minimize_scalar(nll, bounds=(-5, 5), method="bounded", options={"xatol": 1e-9}).x)
-    assert calibrate.fit_temperature(logits, classes) == pytest.approx(wanted, rel=1e-4)
+    assert calibrate.fit_temperature(own, scale, classes) == pytest.approx(wanted, rel=1e-4)
 
 
 def test_the_confidence_threshold_keeps_the_rule_above_it() -> None:
@@ -77,6 +81,8 @@ def test_scores_by_hand() -> None:
     assert ood_score("msp", cosines, 10.0)[0] == pytest.approx(1 / (1 + np.exp(-2.0)))
     assert confidence(cosines, 10.0, 2.0)[0] == pytest.approx(1 / (1 + np.exp(-1.0)))
     shared = Cosines(cosines.labels, np.array([[0.3]], np.float32))
+    # Two labels and one negative: this counts twice.
+    assert confidence(shared, 10.0, 2.0)[0] == pytest.approx(1 / (3 + np.exp(-1.0)))
     assert ood_score("max_cosine", shared, 10.0)[0] == np.float32(0.3)
     assert ood_score("msp", shared, 10.0)[0] == pytest.approx(1 / (2 + np.exp(-2.0)))
     with pytest.raises(ValueError, match="'loudness'"):

@@ -22,7 +22,7 @@ from clipgate_export.quantization.recipe import Recipe, Report
 from clipgate_export.quantization.savings import save
 from clipgate_export.quantization.source import read
 from clipgate_export.quantization.store import Store
-from clipgate_export.speed import products
+from clipgate_export.speed import operators, products
 
 IMAGES = tiny_clip.images(24)
 
@@ -195,6 +195,14 @@ def test_bare_products_are_the_graphs_own(fp32: Path, tmp_path: Path) -> None:
     tokens, width = 17, tiny_clip.WIDTH
     assert sizes.count((tokens, width, width)) == 4 * tiny_clip.LAYERS - 2
     assert (16, 3 * tiny_clip.PATCH**2, width) in sizes and (1, width, tiny_clip.DIM) in sizes
+
+
+def test_the_operators_shares_of_the_time_are_the_int8_graphs(fp32: Path, tmp_path: Path) -> None:
+    made(fp32, tmp_path, Recipe())
+    shares = operators(tmp_path / "int8.onnx", runs=3)
+    assert {"QGemm", "QLinearMatMul", "QLinearMatMul of activations", "QLinearSoftmax"} <= shares.keys()
+    assert sum(shares.values()) == pytest.approx(1, abs=len(shares) * 1e-4)
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
 
 
 def altered(fp32: Path, folder: Path, change: str) -> Path:

@@ -101,7 +101,7 @@ impl Model {
         let manifest = self.bundle.manifest();
         let (scale, bias) = (manifest.logit_scale, manifest.logit_bias);
         match &self.gate {
-            Some(gate) => gate.scorer(scale, bias, &self.bank),
+            Some(gate) => gate.scorer(scale, bias),
             None => Scorer::new(scale, 1.0)?.with_logit_bias(bias),
         }
     }
