@@ -235,6 +235,14 @@ fn a_reference_is_shown_the_same_images() {
         );
     }
     assert!(fs::read_to_string(page).unwrap().contains("Side by side"));
+
+    // A twin without a calibration differs by its graph alone, not by its temperature.
+    copy.remove("calibration", "calibration.json");
+    let ungated = evaluate(&[&arguments[..], &["--format", "json"]].concat());
+    assert_eq!(status(&ungated), 0, "{}", stderr(&ungated));
+    let twin = &json_lines(&ungated)[0];
+    assert_eq!(twin["reference"]["gate"], Value::Null);
+    assert_eq!(twin["reference"]["id"], result["id"]);
     let text = evaluate(&arguments);
     assert!(stdout(&text).contains("difference"), "{}", stdout(&text));
 }

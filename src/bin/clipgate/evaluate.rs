@@ -91,10 +91,11 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
         Some(share) => Some(refit::refit(args, share, &mut models, &mut embedded)?),
         None => None,
     };
+    let first = models[0].gate.clone();
     let subjects = models
         .into_iter()
         .zip(embedded)
-        .map(|(model, embedded)| judge(model, embedded, &names))
+        .map(|(model, embedded)| judge(model, embedded, &names, first.as_ref()))
         .collect::<Result<Vec<_>>>()?;
     let resampling = Resampling {
         draws: args.resamples as usize,
@@ -172,8 +173,13 @@ fn embed(
     Ok(embedded)
 }
 
-fn judge(model: Model, embedded: Vec<Embedded>, names: &[String]) -> Result<Subject> {
-    let judge = Judge::new(&model.bank, model.scorer()?, model.gate.as_ref());
+fn judge(
+    model: Model,
+    embedded: Vec<Embedded>,
+    names: &[String],
+    first: Option<&Gate>,
+) -> Result<Subject> {
+    let judge = Judge::new(&model.bank, model.scorer(first)?, model.gate.as_ref());
     let judged = embedded
         .iter()
         .zip(names)

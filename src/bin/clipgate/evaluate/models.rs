@@ -96,11 +96,12 @@ impl Model {
         Ok(model)
     }
 
-    /// What scores images: the gate's, or the model's own where there is none.
-    pub(super) fn scorer(&self) -> Result<Scorer> {
+    /// What scores images: the gate's, or where there is none that of the gate beside it, or else the model's own. Two
+    /// graphs at different temperatures would differ by these alone.
+    pub(super) fn scorer(&self, beside: Option<&Gate>) -> Result<Scorer> {
         let manifest = self.bundle.manifest();
         let (scale, bias) = (manifest.logit_scale, manifest.logit_bias);
-        match &self.gate {
+        match self.gate.as_ref().or(beside) {
             Some(gate) => gate.scorer(scale, bias),
             None => Scorer::new(scale, 1.0)?.with_logit_bias(bias),
         }

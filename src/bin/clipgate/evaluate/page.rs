@@ -71,7 +71,7 @@ impl Made<'_> {
             let version = model.bundle.manifest().version;
             facts.push(("Model", format!("{}, version {version}", model.name)));
             facts.push(("Graph", model.executed.graph.to_string()));
-            facts.push(("Gate", gate(model.gate.as_ref())));
+            facts.push(("Gate", gate(model.gate.as_ref(), own.model.gate.is_some())));
         }
         if let Some(images) = self.fitted {
             facts.push((
@@ -117,9 +117,13 @@ fn promise(own: &Judged) -> String {
     }
 }
 
-fn gate(gate: Option<&Gate>) -> String {
+fn gate(gate: Option<&Gate>, is_beside_one: bool) -> String {
     let Some(gate) = gate else {
-        return "none".to_owned();
+        return match is_beside_one {
+            true => "none; probabilities at the first model's temperature",
+            false => "none",
+        }
+        .to_owned();
     };
     let calibration = gate.calibration();
     format!(

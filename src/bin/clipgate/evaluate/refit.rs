@@ -63,7 +63,7 @@ pub(super) fn refit(
 }
 
 fn gate(model: &Model, fits: &Embedded, score: OodScore, mut options: FitOptions) -> Result<Gate> {
-    let scorer = model.scorer()?;
+    let scorer = model.scorer(None)?;
     let labelled = measure(fits, &model.bank, &scorer)?;
     options.score = known_score(score, fits, &model.bank, &scorer)?;
     let bound_to = model.executed.binding(&model.bank);
