@@ -218,7 +218,7 @@ impl Development {
         let score = if others.is_empty() {
             options.score
         } else {
-            cut::choose_score(&ood, others)?
+            cut::choose_score(&ood, others, options.score, options.seed)?
         };
         let mut development = Self {
             temperature,

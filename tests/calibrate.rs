@@ -245,7 +245,7 @@ fn images_that_calibrate_nothing_are_refused_with_what_to_do() {
         &[
             "2 images are left to fit",
             "59 others",
-            "bring about 89 images or more",
+            "bring about 94 images or more",
         ],
     );
     let one = place.at("one");

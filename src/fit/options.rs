@@ -11,8 +11,10 @@ pub const MIN_FIT_IMAGES: usize = 10;
 /// more make temperature and cut steadier.
 pub const DEFAULT_FIT_FRACTION: f64 = 0.3;
 
-/// The share of in-distribution images that the out-of-distribution cut passes unless it is set.
-pub const DEFAULT_ID_PASS_SHARE: f64 = 0.95;
+/// The share of in-distribution images that the out-of-distribution cut passes unless it is set. The next five in a
+/// hundred would cost dearly: with *pocket* and five labels of one's own, passing 95 rather than 90 passes twice as many
+/// textures, hand signs and blood cells.
+pub const DEFAULT_ID_PASS_SHARE: f64 = 0.9;
 
 /// What is fitted, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +31,7 @@ pub struct FitOptions {
     pub fit_fraction: f64,
     /// Seed of the split.
     pub seed: u64,
-    /// The out-of-distribution score, unless images of other things choose it.
+    /// The out-of-distribution score, unless another tells images of other things apart better beyond chance.
     pub score: OodScore,
     /// Where the images come from, in words.
     pub source: String,

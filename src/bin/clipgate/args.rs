@@ -256,7 +256,7 @@ pub(crate) struct RuleArgs {
     /// Share of label sets that may lack the true label (lac, aps, raps) [default: 0.1]
     #[arg(long, value_name = "SHARE")]
     pub(crate) miscoverage: Option<f64>,
-    /// Share of images of the labels that the out-of-distribution cut lets pass [default: 0.95]
+    /// Share of images of the labels that the out-of-distribution cut lets pass [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     pub(crate) id_pass: Option<f64>,
 }

@@ -1,10 +1,12 @@
 //! `clipgate calibrate`: thresholds for one's own images, with what they promise.
 
+mod summary;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use clipgate::calibration::{Calibration, Method, Share};
+use clipgate::calibration::{Method, OodRule};
 use clipgate::fit::{DEFAULT_ID_PASS_SHARE, FitOptions, LabelledImage, fit};
 use clipgate::{
     Bundle, Error, ErrorKind, ExecutedGraph, ImageEncoder, LabelBank, OodScore, OodScores, Result,
@@ -16,6 +18,7 @@ use crate::exit_code::Outcome;
 use crate::labelled::{Embedded, ImageList};
 use crate::output::Output;
 use crate::{inputs, report, runtime_search};
+use summary::Passed;
 
 /// Labels that a note names.
 const NAMED_LABELS: usize = 5;
@@ -58,15 +61,22 @@ pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
     let bound_to = source.executed.binding(&bank);
     let calibration = fit(&images, &other_scores, &scorer, bound_to, &options)?;
     output.write(&calibration.to_json()?)?;
+    let others_passed = passed(&other_scores, calibration.ood());
     match format {
         Format::Json => report::json(&serde_json::json!({
             "output": output.name(),
             "images": labelled.len(),
             "unusable": labelled.unusable.len(),
             "failed": labelled.failed,
+            "others": others_passed,
             "calibration": calibration,
         })),
-        Format::Text => report::line(&describe(&calibration, &output, &bank)),
+        Format::Text => report::line(&summary::describe(
+            &calibration,
+            &output.name(),
+            &bank,
+            others_passed,
+        )),
     }
     Ok(labelled
         .outcome()
@@ -267,6 +277,15 @@ fn scores_of(embedded: &Embedded, bank: &LabelBank, scorer: &Scorer) -> Result<V
         .collect()
 }
 
+/// How many of these images pass the cut; `None` if there are none.
+fn passed(others: &[OodScores], rule: OodRule) -> Option<Passed> {
+    let passes = |scores: &&OodScores| scores.value(rule.score) >= Some(rule.threshold);
+    (!others.is_empty()).then(|| Passed {
+        images: others.len(),
+        passed: others.iter().filter(passes).count(),
+    })
+}
+
 /// The out-of-distribution score that the bundle's makers chose, where these labels have it.
 fn bundles_score(
     bundle: &Bundle,
@@ -341,48 +360,5 @@ fn note_gaps(labelled: &Embedded, bank: &LabelBank) {
             labelled.unusable.len(),
             labelled.unusable[0].name
         ));
-    }
-}
-
-fn describe(calibration: &Calibration, output: &Output, bank: &LabelBank) -> String {
-    let point = calibration.operating_point();
-    let fitted = calibration.fitted_on();
-    let ood = calibration.ood();
-    let threshold = match calibration.sets() {
-        Some(sets) => format!("label sets up to a score of {:.4}", sets.threshold),
-        None => format!("confidence at {:.4}", calibration.confidence().threshold),
-    };
-    let sets = match point.mean_set_size {
-        Some(size) => format!(", {size:.2} labels in a set"),
-        None => String::new(),
-    };
-    format!(
-        "{}: {} labels, fitted on {} images, certified on {} others\n\
-         temperature {:.3}, out-of-distribution score {} at {:.4}, {threshold}\n\
-         of the certifying images {} are accepted, and {} of those are wrong{sets}\n\
-         promise: {}. {}",
-        output.name(),
-        bank.labels().len(),
-        fitted.temperature,
-        fitted.thresholds,
-        calibration.temperature(),
-        ood.score.as_str(),
-        ood.threshold,
-        share(&point.accepted),
-        share(&point.wrong),
-        calibration.promise(),
-        calibration.promise().conditions,
-    )
-}
-
-fn share(share: &Share) -> String {
-    match share.value() {
-        Some(value) => format!(
-            "{:.1} % ({:.1} to {:.1} %)",
-            value * 100.0,
-            share.low * 100.0,
-            share.high * 100.0
-        ),
-        None => "none".to_owned(),
     }
 }
