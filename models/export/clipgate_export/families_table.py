@@ -63,7 +63,7 @@ FAMILIES = (
     Family("MobileCLIP-S2"),
     Family("ViT-B-16"),
     Family("ViT-B-16-SigLIP"),
-    Family("ViT-L-14", photos=FEW_PHOTOS, preprocessing=True),
+    Family("ViT-L-14", preprocessing=True),
 )
 
 
