@@ -21,7 +21,7 @@ pub const DEFAULT_ID_PASS_SHARE: f64 = 0.9;
 pub struct FitOptions {
     /// The rule of the confidence threshold, or of the label sets.
     pub method: Method,
-    /// What the method aims at: see [`OperatingPoint::target`].
+    /// What the method aims at: see [`OperatingPoint::target`](crate::calibration::OperatingPoint::target).
     pub target: f64,
     /// The probability with which a promise of high probability is to hold; above 0, below 1.
     pub confidence: f64,
@@ -52,7 +52,7 @@ impl FitOptions {
         }
     }
 
-    /// Whether all options are in their ranges; [`fit`] asks the same.
+    /// Whether all options are in their ranges; [`fit`](super::fit) asks the same.
     ///
     /// # Errors
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) naming the option that is not.
