@@ -66,12 +66,6 @@ impl Pool {
         }
     }
 
-    /// Share of images whose best label is the true one.
-    pub(super) fn accuracy(&self) -> f64 {
-        let is_right = |image: &&Image| image.scores.best() == Some(image.label);
-        self.images.iter().filter(is_right).count() as f64 / self.images.len() as f64
-    }
-
     /// A copy of every image's scores.
     pub(super) fn scores(&self) -> Vec<Scores> {
         self.images
