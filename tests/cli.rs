@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -23,6 +23,31 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("RUST_LOG");
     command
+}
+
+/// Starts the command, interrupts it after a moment as Ctrl-C does, and waits for its end: it must have been at work, and
+/// end by the signal.
+#[cfg(target_os = "linux")]
+pub(crate) fn interrupted(arguments: &[&str], moment: Duration) {
+    use std::os::unix::process::ExitStatusExt;
+
+    // Under nohup, or in a shell's background, these tests are started with the signal ignored.
+    let mut child = Command::new("env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_clipgate")])
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(moment);
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "ended before the signal"
+    );
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
 }
 
 pub(crate) fn status(output: &Output) -> i32 {

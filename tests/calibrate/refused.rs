@@ -1,12 +1,11 @@
 //! What `clipgate calibrate` refuses, and what it leaves as it was.
 
 use std::fs;
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::{FEW, LABELS, Place, is_refused, texts, write};
-use crate::cli::{clipgate, status, stderr, stdout};
+use crate::cli::{clipgate, interrupted, status, stderr, stdout};
 
 #[test]
 fn images_that_calibrate_nothing_are_refused_with_what_to_do() {
@@ -137,7 +136,6 @@ fn other_things_that_are_no_images_are_named_and_the_rest_counts() {
 #[test]
 fn an_interrupted_run_leaves_the_calibration_that_was_there() {
     use std::os::unix::fs::symlink;
-    use std::os::unix::process::ExitStatusExt;
     use std::time::Duration;
 
     let place = Place::new(1);
@@ -155,10 +153,8 @@ fn an_interrupted_run_leaves_the_calibration_that_was_there() {
         place.path("bank"),
         place.path("mine.json"),
     );
-    // Under nohup, or in a shell's background, these tests are started with the signal ignored.
-    let mut child = Command::new("env")
-        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_clipgate")])
-        .args([
+    interrupted(
+        &[
             "calibrate",
             "--images",
             &photos,
@@ -166,21 +162,9 @@ fn an_interrupted_run_leaves_the_calibration_that_was_there() {
             &bank,
             "-o",
             &mine,
-        ])
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    std::thread::sleep(Duration::from_millis(700));
-    assert!(
-        child.try_wait().unwrap().is_none(),
-        "ended before the signal"
+        ],
+        Duration::from_millis(700),
     );
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
-    assert!(sent.success());
-    assert_eq!(child.wait().unwrap().signal(), Some(2));
     assert_eq!(fs::read_to_string(&mine).unwrap(), "what was there");
     assert_eq!(place.left(), before);
 }

@@ -1,12 +1,13 @@
 //! What `evaluate` refuses, and how, what it names and leaves out, and what it leaves behind.
 
 use std::fs;
+use std::time::Duration;
 
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::Value;
 
 use super::inputs::{bank, embeddings, evaluate, path, photo, photos};
-use crate::cli::{PHOTO, command, json_lines, status, stderr, stdout};
+use crate::cli::{PHOTO, interrupted, json_lines, status, stderr, stdout};
 use crate::support::bundles::BundleCopy;
 
 #[test]
@@ -330,7 +331,7 @@ fn a_page_that_cannot_be_written_costs_no_figures() {
 }
 
 #[test]
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn an_interrupted_run_leaves_an_older_page_as_it_was() {
     let root = photos();
     for copy in 0..100 {
@@ -349,13 +350,7 @@ fn an_interrupted_run_leaves_an_older_page_as_it_was() {
         "--resamples",
         "100000",
     ];
-    let mut child = command(&arguments).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-    assert!(!child.wait().unwrap().success());
+    interrupted(&arguments, Duration::from_millis(500));
     assert_eq!(fs::read_to_string(&page).unwrap(), "older");
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), before);
 }
