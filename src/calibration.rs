@@ -200,6 +200,47 @@ impl Calibration {
         Ok(json)
     }
 
+    /// Whether the promise is of the kind that the method makes, and about what was counted.
+    fn check_promise(&self) -> Result<()> {
+        let (point, promise) = (&self.operating_point, &self.promise);
+        let made = match point.method {
+            Method::Ltt | Method::Sgr => PromiseKind::HighProbability,
+            Method::Crc => PromiseKind::Expectation,
+            Method::Lac | Method::Aps | Method::Raps => PromiseKind::MarginalCoverage,
+            Method::AcceptRate | Method::Empirical => PromiseKind::None,
+        };
+        let counted = match promise.kind {
+            PromiseKind::HighProbability => {
+                (promise.images, promise.errors) == (point.accepted.count, point.wrong.count)
+            }
+            _ => true,
+        };
+        let makes_sets = made == PromiseKind::MarginalCoverage;
+        for (holds, why) in [
+            (
+                promise.kind == made || promise.kind == PromiseKind::None,
+                "`promise.kind` is not what `operating_point.method` promises",
+            ),
+            (
+                promise.kind == PromiseKind::None || promise.target == Some(point.target),
+                "`promise.target` is not `operating_point.target`",
+            ),
+            (
+                counted,
+                "`promise` counts other images than `operating_point`",
+            ),
+            (
+                self.thresholds.sets.is_some() == makes_sets,
+                "`sets` and `operating_point.method` do not belong together",
+            ),
+        ] {
+            if !holds {
+                return Err(Error::policy(why));
+            }
+        }
+        promise.check()
+    }
+
     fn check(&self) -> Result<()> {
         let Thresholds {
             temperature,
@@ -259,7 +300,7 @@ impl Calibration {
                 )));
             }
         }
-        self.promise.check()
+        self.check_promise()
     }
 
     /// What this calibration holds for.

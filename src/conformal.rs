@@ -82,7 +82,8 @@ impl SetScore {
     fn at(&self, own: f32, rank: usize, sum: f64) -> f32 {
         match self {
             Self::Lac => 1.0 - own,
-            Self::Aps => sum as f32,
+            // An empty sum is -0.
+            Self::Aps => sum as f32 + 0.0,
             Self::Raps {
                 penalty,
                 rank: free,

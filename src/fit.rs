@@ -39,11 +39,12 @@ mod temperature;
 
 pub use split::stratified;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::bank::LabelBank;
 use crate::calibration::{
-    Binding, Calibration, ConfidenceRule, FittedOn, Method, OodRule, OperatingPoint,
+    Binding, Calibration, ConfidenceRule, FittedOn, Method, OodRule, OperatingPoint, PromiseKind,
     SimilarityRule, Split, Thresholds,
 };
 use crate::conformal::{SetScore, fit_raps};
@@ -116,8 +117,8 @@ impl LabelledImage {
 }
 
 /// A calibration for the graph and the bank that `bound_to` names, from `images` of the bank's labels, scored by a
-/// `scorer` of the model's logit scale. `others` are the scores of images of anything else; with them, the
-/// out-of-distribution score is the one that tells both apart best on the first split.
+/// `scorer` of the model's logit scale. `others` are the scores of images of anything else; with them, another
+/// out-of-distribution score than `options` names is taken where it surely tells both apart better on the first split.
 ///
 /// # Errors
 /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if an option is out of its range;
@@ -146,8 +147,11 @@ pub fn fit(
         confidence,
         sets,
         rule,
-        promise,
+        mut promise,
     } = certifying.certify(&development, images.len(), options)?;
+    if promise.kind != PromiseKind::None {
+        promise.conditions.push_str(&without_images(images));
+    }
     let point = certifying.operating_point(confidence, sets.as_ref())?;
     let thresholds = Thresholds {
         bound_to,
@@ -246,6 +250,21 @@ impl Development {
             _ => {}
         }
         Ok(development)
+    }
+}
+
+/// Which labels no promise speaks of, as a further condition.
+fn without_images(images: &[LabelledImage]) -> String {
+    let labels = images
+        .iter()
+        .find_map(|image| Some(image.seen.as_ref()?.scores.similarities().len()));
+    let labels = labels.unwrap_or_default();
+    let shown: HashSet<usize> = images.iter().map(LabelledImage::label).collect();
+    match labels.saturating_sub(shown.len()) {
+        0 => String::new(),
+        without => format!(
+            " {without} of the {labels} labels had no image: nothing is promised of images that show these."
+        ),
     }
 }
 

@@ -117,8 +117,8 @@ impl fmt::Display for Promise {
             ),
             PromiseKind::MarginalCoverage => write!(
                 f,
-                "on average over such calibrations, the label set lacks the true label for at most {target} of images \
-                 (shown by {images} images, {errors} of them without it)"
+                "on average over such calibrations, the label set lacks the true label for at most {target} of the \
+                 images that pass the out-of-distribution cut (shown by {images} images, {errors} of them without it)"
             ),
             PromiseKind::None => f.write_str("none"),
         }

@@ -189,3 +189,22 @@ fn an_output_that_cannot_be_written_is_refused_before_the_work() {
         is_refused(&refused, &[says]);
     }
 }
+
+#[test]
+fn an_output_that_is_an_input_is_refused_and_stays() {
+    let place = Place::new(3);
+    let (photos, bank) = (place.path("photos"), place.path("bank"));
+    let photo = place.path(&format!("photos/{}/0.png", LABELS[0].0));
+    for target in [&bank, &photo] {
+        let before = fs::read(target).unwrap();
+        let common = ["calibrate", "--images", &photos, "--bank", &bank];
+        let output = clipgate(&[&common[..], &FEW, &["-o", target]].concat());
+        is_refused(&output, &["is an input and would be replaced"]);
+        assert_eq!(fs::read(target).unwrap(), before);
+        let output = clipgate(&[
+            "evaluate", "--id", &photos, "--bank", &bank, "--report", target,
+        ]);
+        is_refused(&output, &["is an input and would be replaced"]);
+        assert_eq!(fs::read(target).unwrap(), before);
+    }
+}

@@ -31,6 +31,9 @@ const MISCOVERAGE: f64 = 0.1;
 pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
     let mut options = args.rule.options(args.fit_fraction, args.seed)?;
     let output = Output::at(&args.output)?;
+    let files = [&args.images, &args.embeddings, &args.bank, &args.ood];
+    output.spares(files.into_iter().flatten())?;
+    output.spares(&args.labels)?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
     let runtime = runtime_search::load()?;
     let own = inputs::own_bank(
@@ -44,8 +47,8 @@ pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
         Some(bank) => bank,
         None => Arc::new(bundle.label_bank()?),
     };
-    let mut source = Source::new(args, &runtime, &bundle, &bank, format)?;
-    let labelled = source.labelled()?;
+    let mut source = Source::new(args, &runtime, &bundle, &bank, &output, format)?;
+    let labelled = without_copies(source.labelled()?);
     let others = source.others()?;
     note_gaps(&labelled, &bank);
 
@@ -150,6 +153,7 @@ fn name(method: Method) -> String {
 struct Source<'a> {
     args: &'a CalibrateArgs,
     bank: &'a LabelBank,
+    output: &'a Output,
     format: Format,
     encoder: Option<ImageEncoder>,
     executed: ExecutedGraph,
@@ -161,6 +165,7 @@ impl<'a> Source<'a> {
         runtime: &Runtime,
         bundle: &Bundle,
         bank: &'a LabelBank,
+        output: &'a Output,
         format: Format,
     ) -> Result<Self> {
         let has_images = args.images.is_some() || args.ood.as_ref().is_some_and(|ood| ood.is_dir());
@@ -170,6 +175,7 @@ impl<'a> Source<'a> {
         Ok(Self {
             args,
             bank,
+            output,
             format,
             encoder,
             executed: bundle.executed_graph()?,
@@ -211,6 +217,7 @@ impl<'a> Source<'a> {
         let Some(encoder) = &mut self.encoder else {
             return refused("no image encoder was opened".to_owned());
         };
+        self.output.spares(list.paths())?;
         list.encode(&mut [encoder], &self.args.decode, self.format, what)
             .pop()
             .ok_or_else(|| Error::new(ErrorKind::Caller, "nothing was embedded"))
@@ -316,7 +323,29 @@ pub(crate) fn known_score(
     Ok(score)
 }
 
-/// Says what weakens the promise: labels without an image, and images that are there twice.
+/// Every image of a label once. Copies show nothing new: counted, they would make a promise of two photos, and in both
+/// halves of the split one of the past.
+fn without_copies(labelled: Embedded) -> Embedded {
+    let mut different = HashSet::new();
+    let of_label = |row: usize| labelled.labels.get(row).copied();
+    let mut rows: Vec<usize> = (0..labelled.image_embeds.len())
+        .filter(|&row| {
+            let bytes = bytemuck::cast_slice::<f32, u8>(labelled.image_embeds[row].as_slice());
+            different.insert((bytes, of_label(row)))
+        })
+        .collect();
+    let copies = labelled.image_embeds.len() - rows.len();
+    if copies == 0 {
+        return labelled;
+    }
+    report::note(&format!(
+        "{copies} images are copies of others and were left out: they show nothing new"
+    ));
+    rows.extend(labelled.image_embeds.len()..labelled.len());
+    labelled.pick(&rows)
+}
+
+/// Says what weakens the promise: labels without an image, and images that show nothing.
 fn note_gaps(labelled: &Embedded, bank: &LabelBank) {
     let unusable = labelled.unusable.iter().filter_map(|image| image.label);
     let seen: HashSet<usize> = labelled.labels.iter().copied().chain(unusable).collect();
@@ -338,20 +367,6 @@ fn note_gaps(labelled: &Embedded, bank: &LabelBank) {
             "{} of {} labels have no image ({named}{more}): the calibration speaks of images of the others",
             missing.len(),
             bank.labels().len()
-        ));
-    }
-    let mut different = HashSet::new();
-    let copies = labelled
-        .image_embeds
-        .iter()
-        .filter(|embedding| {
-            !different.insert(bytemuck::cast_slice::<f32, u8>(embedding.as_slice()))
-        })
-        .count();
-    if copies > 0 {
-        report::note(&format!(
-            "{copies} images are copies of others: they show nothing new, and a promise that counts them is too sure; \
-             take them out"
         ));
     }
     if !labelled.unusable.is_empty() {

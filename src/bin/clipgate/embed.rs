@@ -10,6 +10,7 @@ use crate::{inputs, report, runtime_search};
 
 pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
     let output = Output::at(&args.output)?;
+    output.spares(&args.images)?;
     let runtime = runtime_search::load()?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
     let (mut values, mut rows) = (Vec::new(), Vec::new());

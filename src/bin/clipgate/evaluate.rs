@@ -79,6 +79,12 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
     for set in &sets {
         set.check_graph(models[0].executed.graph)?;
     }
+    if let Some(output) = &output {
+        let files = [&args.id, &args.embeddings, &args.bank, &args.calibration];
+        output.spares(files.into_iter().flatten())?;
+        output.spares(&args.labels)?;
+        sets.iter().try_for_each(|set| set.spared_by(output))?;
+    }
     let names: Vec<String> = sets.iter().map(|set| set.name.clone()).collect();
     let folders: Vec<Option<PathBuf>> = sets.iter().map(Set::folder).collect();
     models::leave_out_foreign(args, &mut models, &sets);
@@ -259,7 +265,11 @@ fn text(
     let reference = evaluations.get(1).copied();
     text.push_str(&tables::text(&names, evaluations[0], reference, paired));
     if let Some(gate) = &subjects[0].model.gate {
-        text.push_str(&format!("\npromise: {}", gate.promise()));
+        if gate.fit() == CalibrationFit::Transferred {
+            text.push_str("\nthe gate was fitted on other labels: confidences are a guess, and nothing is promised");
+        }
+        let promise = gate.promise();
+        text.push_str(&format!("\npromise: {promise}. {}", promise.conditions));
     }
     text
 }

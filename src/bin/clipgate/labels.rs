@@ -22,6 +22,9 @@ struct Line {
 
 pub(crate) fn build(args: &BuildArgs, format: Format) -> Result<Outcome> {
     let output = Output::at(&args.output)?;
+    let words = [Some(&args.labels), args.mine_negatives.as_ref()];
+    output.spares(words.into_iter().flatten())?;
+    output.spares([&args.templates, &args.negatives].into_iter().flatten())?;
     let names = inputs::label_names(&args.labels)?;
     let templates = args.templates.as_deref().map(inputs::lines).transpose()?;
     let templates = templates.unwrap_or_default();

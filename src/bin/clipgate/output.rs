@@ -57,6 +57,23 @@ impl Output {
         })
     }
 
+    /// Refuses to replace one of `inputs` by what is made of them; one that is no file is none of them.
+    pub(crate) fn spares(&self, inputs: impl IntoIterator<Item = impl AsRef<Path>>) -> Result<()> {
+        let is_target = |input: &Path| fs::canonicalize(input).is_ok_and(|path| path == self.path);
+        match self.destination {
+            Destination::File if inputs.into_iter().any(|input| is_target(input.as_ref())) => {
+                Err(Error::new(
+                    ErrorKind::Caller,
+                    format!(
+                        "{}: is an input and would be replaced: name another output",
+                        self.name()
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The path, for messages.
     pub(crate) fn name(&self) -> String {
         report::path(&self.path)

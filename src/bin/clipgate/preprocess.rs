@@ -9,6 +9,7 @@ use crate::{inputs, report};
 
 pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
     let output = Output::at(&args.output)?;
+    output.spares(&args.images)?;
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     let preprocessing = bundle.manifest().preprocessing;
     let size = preprocessing.size as usize;

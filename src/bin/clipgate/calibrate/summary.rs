@@ -1,7 +1,8 @@
 //! What a calibration says of itself to people.
 
-use clipgate::LabelBank;
+use clipgate::bounds::binomial_upper;
 use clipgate::calibration::{Calibration, Share};
+use clipgate::{LabelBank, PromiseKind};
 use serde::Serialize;
 
 /// Of images of other things, how many pass the out-of-distribution cut. They may have chosen its score.
@@ -50,10 +51,27 @@ pub(super) fn describe(
         ood.score.as_str(),
         ood.threshold,
         share(&point.accepted),
-        share(&point.wrong),
+        wrong(calibration),
         calibration.promise(),
         calibration.promise().conditions,
     )
+}
+
+/// The share of wrong answers, with the bound that the promise rests on where that is one of high probability.
+fn wrong(calibration: &Calibration) -> String {
+    let (promise, wrong) = (calibration.promise(), calibration.operating_point().wrong);
+    let bound = match (promise.kind, promise.confidence) {
+        (PromiseKind::HighProbability, Some(confidence)) => {
+            binomial_upper(wrong.count as usize, wrong.of as usize, 1.0 - confidence).ok()
+        }
+        _ => None,
+    };
+    match (wrong.value(), bound) {
+        (Some(value), Some(bound)) => {
+            format!("{:.1} % (at most {:.1} %)", value * 100.0, bound * 100.0)
+        }
+        _ => share(&wrong),
+    }
 }
 
 fn share(share: &Share) -> String {

@@ -135,6 +135,12 @@ fn gate(subject: &Evaluation, reference: Option<&Evaluation>, paired: Option<&Pa
             accepted,
             paired.and_then(|paired| paired.accepted_ood),
         ));
+        rows.push(row(
+            "Wrong, with those counted",
+            own.risk_with_ood,
+            other.and_then(|gate| gate.risk_with_ood),
+            None,
+        ));
     }
     rows
 }

@@ -6,6 +6,7 @@ use clipgate::{Digest, Error, ErrorKind, LabelBank, Result};
 
 use super::EvaluateArgs;
 use crate::labelled::{Embedded, ImageList};
+use crate::output::Output;
 use crate::report;
 
 /// The most sets of other images: a report of more would be unreadable.
@@ -132,6 +133,14 @@ pub(super) fn refused_beside_reference(name: &str) -> Error {
 }
 
 impl Set {
+    /// Refuses an output that is one of the images.
+    pub(super) fn spared_by(&self, output: &Output) -> Result<()> {
+        match &self.source {
+            Source::Images(list) => output.spares(list.paths()),
+            Source::Embeddings(_) => output.spares([&self.root]),
+        }
+    }
+
     /// Where the images lie, if they are files that this run reads.
     pub(super) fn folder(&self) -> Option<PathBuf> {
         matches!(self.source, Source::Images(_)).then(|| self.root.clone())
