@@ -68,6 +68,10 @@ def check(arguments: argparse.Namespace) -> list[str]:
     refuse_existing(arguments.output)
     if arguments.range_images < FEWEST_IMAGES:
         raise UserError(f"--range-images {arguments.range_images}: at least {FEWEST_IMAGES} are needed")
+    for option, most in (("min_cosine", 1.0), ("min_centred_cosine", 1.0), ("max_drop", 100.0)):
+        value = getattr(arguments, option)
+        if not -most <= value <= most:
+            raise UserError(f"--{option.replace('_', '-')} {value}: a number from {-most:g} to {most:g} is needed")
     if arguments.keep_fp32 is not None:
         kept, output = arguments.keep_fp32.resolve(), arguments.output.resolve()
         if output in (kept, *kept.parents):

@@ -98,25 +98,33 @@ class ImageFolder:
     def split(self, most_for_ranges: int) -> tuple[list[int], list[int], list[int]]:
         """Rows for quantisation ranges, for the temperature and for the thresholds, none of them shared.
 
-        Without labels all serve the ranges, evenly spaced up to `most_for_ranges`. With labels a third of each
-        label's images does, up to `most_for_ranges` together, and the rest is halved; drawn with a fixed seed.
+        Without labels two thirds serve the ranges, or all of fewer than twice `FEWEST_IMAGES`, evenly spaced up to
+        `most_for_ranges`. With labels a third of each label's images does, more where that is fewer than
+        `FEWEST_IMAGES`, up to `most_for_ranges` together, and the rest is halved; drawn with a fixed seed.
         """
         if not self.labels:
-            step = max(1, -(-len(self.files) // most_for_ranges))
-            return list(range(0, len(self.files), step)), [], []
+            count = len(self.files)
+            kept = count - count // 3 if count >= 2 * FEWEST_IMAGES else count
+            return spaced(count, min(kept, most_for_ranges)), [], []
         by_label: dict[str, list[int]] = {}
         for row, file in enumerate(self.files):
             by_label.setdefault(str(file.label), []).append(row)
         ranges: list[int] = []
         halves: tuple[list[int], list[int]] = ([], [])
-        each = max(1, most_for_ranges // len(by_label))
-        for label, rows in sorted(by_label.items()):
+        each, fewest = max(1, most_for_ranges // len(by_label)), -(-FEWEST_IMAGES // len(by_label))
+        giving = set(spaced(len(by_label), min(len(by_label), most_for_ranges)))
+        for place_of_label, (label, rows) in enumerate(sorted(by_label.items())):
             random.Random(f"{SEED} {label}").shuffle(rows)
-            taken = min(each, -(-len(rows) // 3))
+            taken = min(each, max(fewest, -(-len(rows) // 3))) if place_of_label in giving else 0
             ranges += rows[:taken]
             for place, row in enumerate(rows[taken:]):
                 halves[place % 2].append(row)
         return sorted(ranges), sorted(halves[0]), sorted(halves[1])
+
+
+def spaced(count: int, most: int) -> list[int]:
+    """At most `most` of `count` rows, evenly spaced."""
+    return [place * count // most for place in range(most)] if most < count else list(range(count))
 
 
 def fault(error: Exception) -> str:

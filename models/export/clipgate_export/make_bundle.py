@@ -7,10 +7,7 @@ folder per label adds the label bank and a calibration. The same inputs give the
 """
 
 import argparse
-import importlib.metadata
 import importlib.util
-import os
-import platform
 import shutil
 import sys
 from collections.abc import Sequence
@@ -46,6 +43,7 @@ from .images import ImageFolder
 from .int8 import to_int8
 from .labels import build_bank, read_templates
 from .onnx_files import PROTOBUF_LIMIT, gather_weights
+from .provenance import recipe_record
 from .spec import Model
 from .subject import from_bundle
 from .text_tokenizer import TextTokenizer
@@ -54,7 +52,6 @@ from .vocabulary import check_vocabulary
 
 RANGE_TEXTS = 512
 JUDGED_IMAGES = 512
-PACKAGES = ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxruntime", "numpy", "pillow", "tokenizers")
 
 add_arguments = bundle_options.add_arguments
 
@@ -96,7 +93,10 @@ def verify(arguments: argparse.Namespace, model: Model, images: ImageFolder, fol
     """The bundle in `folder` against the fp32 graphs, on the images that set no ranges as far as there are any."""
     ranges, *halves = images.split(arguments.range_images)
     taken = set(ranges)
-    rows = sorted(halves[0] + halves[1]) or [row for row in range(len(images.files)) if row not in taken] or ranges
+    rows = sorted(halves[0] + halves[1]) or [row for row in range(len(images.files)) if row not in taken]
+    if not rows:
+        say(f"warning: {len(ranges)} photos are too few to keep any back: int8 is judged on those that set its ranges")
+        rows = ranges
     rows = rows[:: max(1, len(rows) // JUDGED_IMAGES)]
     enough = bool(images.labels) and len(rows) >= bundle_options.FEWEST_FOR_DROP and not arguments.random_weights
     with_text = arguments.text_int8 and (folder / LABELS).exists()
@@ -109,6 +109,9 @@ def verify(arguments: argparse.Namespace, model: Model, images: ImageFolder, fol
     if images.labels and not importlib.util.find_spec("torch"):
         # The judge of calibration errors needs torch; the rest of the check does not.
         images = images.unlabelled()
+        if enough:
+            say("warning: torch is not installed, so the drop in accuracy is not measured: --max-drop is not asked")
+            bars["max-drop"] = None
     subject = from_bundle(folder, model.image, fp32_text=model.text if with_text else None)
     return check(subject, images, rows, bars=Bars(bars), snr_images=0)
 
@@ -128,7 +131,7 @@ def make(
     )
     for line in quantised.report.lines():
         say(f"  {line}")
-    recipe = recipe_record(arguments, images, ranges) | {"image": quantised.record()}
+    recipe = recipe_record(arguments, model, images, ranges) | {"image": quantised.record()}
     graph = Graph(folder / IMAGE_ENCODER)
     selftest = Selftest.of(graph, model.preprocessing)
     write_bytes(folder / SELFTEST, selftest.file())
@@ -201,23 +204,6 @@ def range_texts(arguments: argparse.Namespace, model: Model, labels: Sequence[La
     templates = [template, *(line for line in read_templates(arguments.templates, template) if line != template), "{}"]
     step = max(1, len(names) // RANGE_TEXTS)
     return [templates[row % len(templates)].replace("{}", name) for row, name in enumerate(names[::step])]
-
-
-def recipe_record(arguments: argparse.Namespace, images: ImageFolder, ranges: Sequence[int]) -> dict:
-    """What must be the same for the same bytes."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {
-        "versions": {"python": platform.python_version(), **versions},
-        "machine": platform.machine(),
-        "threads": int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count(),
-        "seed": arguments.seed,
-        "images": {"sha256": images.digest(), "count": len(images.files), "ranges": len(ranges)},
-    }
 
 
 def in_one_file(text: Path) -> Path:

@@ -6,10 +6,12 @@ Exit status 0 when every bar is held, 1 when one is missed, 2 on an error.
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 from . import lint, subject, verify_report
+from .building import refuse_unwritable
 from .bundle import to_json
 from .errors import UserError
 from .files import write_bytes
@@ -61,6 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
         {limit.option: getattr(arguments, limit.option.replace("-", "_")) for limit in LIMITS},
         None if arguments.fail_on_lint == OFF else arguments.fail_on_lint,
     )
+    if arguments.snr_images < 0:
+        raise UserError(f"--snr-images {arguments.snr_images}: 0 or more are needed")
+    for path in (arguments.json, arguments.markdown):
+        if path is not None:
+            refuse_unwritable(path.parent)
     compared = subject.from_arguments(arguments)
     outside = [(name, read_folder(path)) for name, path in map(_named_folder, arguments.ood)]
     report = check(compared, read_folder(arguments.images), None, outside, bars, arguments.snr_images)
@@ -82,7 +89,15 @@ def read_folder(path: Path) -> ImageFolder:
 
 
 def _bar(text: str) -> float | None:
-    return None if text == OFF else float(text)
+    if text == OFF:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor {OFF!r}")
+    return value
 
 
 def _named_folder(text: str) -> tuple[str, Path]:

@@ -11,9 +11,10 @@ from PIL import Image
 from tiny_models import write_pictures
 
 from clipgate_export.errors import UserError
-from clipgate_export.images import ImageFolder
+from clipgate_export.images import ImageFolder, spaced
 from clipgate_export.preprocess import decode, pixel_values
 from clipgate_export.spec import Preprocessing
+from clipgate_export.threads import available
 
 PREPROCESSING = Preprocessing(32, "squash", "bilinear", (0.5, 0.4, 0.3), (0.5, 0.6, 0.7))
 
@@ -84,6 +85,42 @@ def test_labelled_images_are_split_without_overlap(tmp_path: Path) -> None:
     assert sorted(row for part in parts for row in part) == list(range(60))
     assert parts == folder.split(most_for_ranges=12)
     assert [folder.files[row].label for row in parts[1]].count("dog") == 8
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "ranges"),
+    [(16, 256, 16), (31, 256, 31), (32, 256, 22), (60, 256, 40), (60, 16, 16)],
+)
+def test_images_without_labels_are_kept_back_where_there_are_enough(
+    count: int, most: int, ranges: int, tmp_path: Path
+) -> None:
+    write_pictures(tmp_path, count)
+    taken, *halves = ImageFolder.read(tmp_path, progress=False).split(most)
+    assert (len(set(taken)), halves) == (ranges, [[], []]) and max(taken) < count
+
+
+def test_many_labels_of_few_images_keep_to_the_limits(tmp_path: Path) -> None:
+    for place in range(20):
+        write_pictures(tmp_path / f"label{place}", 2, 10 * place)
+    folder = ImageFolder.read(tmp_path, progress=False)
+    assert len(folder.split(16)[0]) == 16
+    write_pictures(tmp_path / "few" / "dog", 8)
+    write_pictures(tmp_path / "few" / "cat", 9)
+    assert len(ImageFolder.read(tmp_path / "few", progress=False).split(256)[0]) == 16
+
+
+@pytest.mark.parametrize(("count", "most"), [(260, 256), (16, 16), (5, 9)])
+def test_spaced_rows_are_as_many_as_may_be(count: int, most: int) -> None:
+    rows = spaced(count, most)
+    assert len(set(rows)) == min(count, most) and rows == sorted(rows) and rows[0] == 0 and rows[-1] < count
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("3", 3), ("2,1", 2), ("abc", None), ("0", None), ("", None)])
+def test_threads_are_read_from_what_openmp_takes(
+    asked: str, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert available() == (threads or os.cpu_count())
 
 
 @pytest.mark.parametrize("resize", ["shortest", "squash"])

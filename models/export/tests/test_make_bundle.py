@@ -135,8 +135,16 @@ def test_the_last_line_says_both_cosines(
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert 0.9 <= manifest["recipe"]["image"]["centred_cosine_to_fp32"] <= 1
     with pytest.raises(SystemExit):
-        bundle(pair, labelled / "dog", tmp_path / "none", "--min-centred-cosine", "1.1")
+        bundle(pair, labelled / "dog", tmp_path / "none", "--min-centred-cosine", "1")
     assert "less fp32's mean embedding" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--min-cosine", "nan"), ("--min-centred-cosine", "inf"), ("--max-drop", "1e9")])
+def test_bars_that_are_no_bars_are_refused_at_once(
+    words: tuple[str, str], pair: list[str], labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert bundle(pair, labelled, tmp_path / "out", *words) == 2
+    assert f"{words[0]} {float(words[1])}: a number from" in error(capsys)
 
 
 def error(capsys: pytest.CaptureFixture[str]) -> str:
@@ -184,7 +192,7 @@ def test_an_interruption_leaves_nothing(
 
 def test_int8_too_far_from_fp32_makes_no_bundle(pair: list[str], labelled: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as caught:
-        bundle(pair, labelled / "dog", tmp_path / "out", "--min-cosine", "1.1")
+        bundle(pair, labelled / "dog", tmp_path / "out", "--min-cosine", "1")
     assert caught.value.code == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -31,9 +31,9 @@ def test_a_folder_of_images_makes_an_int8_graph_and_a_report(
 ) -> None:
     output, report = tmp_path / "int8.onnx", tmp_path / "report.json"
     words = ["quantize", str(fp32), "--images", str(images), "-o", str(output), "--report", str(report)]
-    assert cli.main([*words, "--smooth-alpha", "0.4,0.6", "--most-images", "10"]) == 0
+    assert cli.main([*words, "--smooth-alpha", "0.4,0.6", "--most-images", "16"]) == 0
     record = json.loads(report.read_text())
-    assert record["images"] == 10 and len(record["candidates"]) == 3 and record["target_met"]
+    assert record["images"] == 16 and len(record["candidates"]) == 3 and record["target_met"]
     assert "cosine to fp32" in capsys.readouterr().out
     assert any(node.op_type == "QuantizeLinear" for node in onnx.load(output).graph.node)
 
@@ -44,6 +44,7 @@ def test_a_folder_of_images_makes_an_int8_graph_and_a_report(
         (["--percentile", "12"], "percentile 12.0: must be in 50 to 100"),
         (["--smooth-alpha", "much"], "--smooth-alpha much: numbers from 0 to 1, or sweep"),
         (["--images", "nowhere"], "nowhere: no such folder"),
+        (["--most-images", "10"], "--most-images 10: at least 16 are needed"),
         (["--keep-float", "no_such_node"], "no_such_node: no node of the graph that is quantised"),
     ],
 )

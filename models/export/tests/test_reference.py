@@ -1,6 +1,7 @@
 """The subcommand `reference`: the twin is whole and loads, and what cannot be one is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,25 @@ def test_the_twin_is_the_bundle_around_the_fp32_graph(made: Path) -> None:
     selftest = load_file(other / "selftest.safetensors")
     assert np.array_equal(same(selftest["pixel_values"]), selftest["image_embeds"])
     assert np.array_equal(fp32(selftest["pixel_values"]), selftest["image_embeds"])
+
+
+@pytest.mark.parametrize("key", ["image_encoder", "selftest", "text_encoder", "labels", "calibration", None])
+def test_names_that_lead_out_of_the_bundle_are_refused(
+    key: str | None, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "a" / "bad"
+    shutil.copytree(made / "mine", bad)
+    (tmp_path / "evil").write_bytes(b"another's")
+    record = json.loads((bad / "manifest.json").read_text())
+    if key is None:
+        record["files"]["../../evil"] = record["files"]["selftest.safetensors"]
+    else:
+        record[key]["file"] = "../../evil"
+    (bad / "manifest.json").write_text(json.dumps(record))
+    graph = made / "fp32" / "image_fp32.onnx"
+    assert main(["reference", "--bundle", str(bad), "--graph", str(graph), "-o", str(tmp_path / "b" / "twin")]) == 2
+    assert "'../../evil' is no plain file name" in capsys.readouterr().err
+    assert (tmp_path / "evil").read_bytes() == b"another's" and not (tmp_path / "b" / "twin").exists()
 
 
 def test_another_models_graph_is_refused(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..building import refuse_unwritable
 from ..errors import UserError
 from ..files import write_bytes
-from ..images import ImageFolder
+from ..images import FEWEST_IMAGES, ImageFolder, spaced
 from ..preprocess import MEAN, STD
 from ..spec import INTERPOLATIONS, RESIZES, Preprocessing
 from .engine import quantize_best
@@ -53,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 1 if a target cosine was asked for and not reached."""
     recipes = _recipes(arguments)
+    if arguments.most_images < FEWEST_IMAGES:
+        raise UserError(f"--most-images {arguments.most_images}: at least {FEWEST_IMAGES} are needed")
+    for path in (arguments.output, arguments.report):
+        if path is not None:
+            refuse_unwritable(path.parent)
     if arguments.output.exists() and arguments.fp32.exists() and arguments.output.samefile(arguments.fp32):
         raise UserError(f"{arguments.output}: -o is the fp32 graph itself; choose another name")
     model = read_unweighted(arguments.fp32)
@@ -65,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = ImageFolder.read(arguments.images)
     if warning := folder.warning():
         print(warning, file=sys.stderr)
-    chosen = range(0, len(folder.files), max(1, -(-len(folder.files) // max(1, arguments.most_images))))
+    chosen = spaced(len(folder.files), arguments.most_images)
     report = quantize_best(
         arguments.fp32, lambda: folder.batches(preprocessing, chosen), recipes, arguments.output, progress=True
     )

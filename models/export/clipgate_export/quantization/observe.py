@@ -5,7 +5,6 @@ of its values. No activation is an output, so that memory does not grow with the
 """
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import InferenceSession
 from tqdm import tqdm
 
+from .. import threads
 from ..errors import UserError
 from .index import Index, copy_of
 from .store import Store
@@ -25,7 +25,7 @@ Batches = Callable[[], Iterator[np.ndarray]]
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 # Runs at once, each on one thread; each takes memory of its own.
-WORKERS = max(1, min(4, int(os.environ.get("OMP_NUM_THREADS", "0")) or os.cpu_count() or 1))
+WORKERS = min(4, threads.available())
 
 # Of a larger tensor only every k-th value goes into histograms, so that each image adds about this many.
 SAMPLED = 65536
