@@ -37,8 +37,6 @@ mod refusal;
 mod split;
 mod temperature;
 
-pub use split::stratified;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -56,6 +54,7 @@ use crate::score::{Scorer, Scores};
 use crate::selective::declare_path;
 
 pub use options::{DEFAULT_FIT_FRACTION, DEFAULT_ID_PASS_SHARE, FitOptions, MIN_FIT_IMAGES};
+pub use split::stratified;
 pub use temperature::{PRIOR_ERRORS, fit_temperature};
 
 use certify::{Certificate, Certifying};

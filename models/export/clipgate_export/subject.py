@@ -151,7 +151,7 @@ def from_bundle(folder: Path, fp32: Path, bank: Bank | None = None, fp32_text: P
     path = folder / "manifest.json"
     record = read_json(path)
     try:
-        int8 = folder / check_plain(record["image_encoder"]["file"], path)
+        int8 = folder / record["image_encoder"]["file"]
         files = record["files"]
         text = record.get("text_encoder")
         encoder = text and TextEncoder(
@@ -159,7 +159,8 @@ def from_bundle(folder: Path, fp32: Path, bank: Bank | None = None, fp32_text: P
         )
         own = record.get("labels", {}).get("file")
         calibration = record.get("calibration", {}).get("file")
-        for name in (*files, own, calibration, *((text["file"], text["tokenizer"]) if text else ())):
+        others = (record["image_encoder"]["file"], own, calibration, record.get("selftest", {}).get("file"))
+        for name in (*files, *others, *((text["file"], text["tokenizer"]) if text else ())):
             check_plain(name, path)
         for name, entry in files.items():
             check_digest(folder / name, entry["sha256"])
@@ -173,11 +174,10 @@ def from_bundle(folder: Path, fp32: Path, bank: Bank | None = None, fp32_text: P
     return Subject(fp32, int8, preprocessing_of(record, path), readout_of(record), temperature, bank, encoder)
 
 
-def check_plain(name: str | None, manifest: Path) -> str | None:
-    """The name of a file in the bundle's folder, or None; any other would be read, or written, elsewhere."""
+def check_plain(name: str | None, manifest: Path) -> None:
+    """Refuses what is not the name of a file in the bundle's folder: it would be read, or written, elsewhere."""
     if name is not None and (name != Path(name).name or name in ("", ".", "..") or "\\" in name):
         raise UserError(f"{manifest}: {name!r} is no plain file name: make the bundle again")
-    return name
 
 
 def load_graph(path: Path) -> Graph:

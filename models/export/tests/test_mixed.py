@@ -10,32 +10,23 @@ import onnxruntime as ort
 import pytest
 import tiny_clip
 from onnx import TensorProto
+from tiny_clip import IMAGES, batches
+from tiny_clip import quantized as made
 
 from clipgate_export.likeness import Likeness, directions
 from clipgate_export.quantization import mixed
 from clipgate_export.quantization.calibrators import from_extremes
-from clipgate_export.quantization.engine import quantize
 from clipgate_export.quantization.observe import WORKERS, concurrently, observe_extremes
-from clipgate_export.quantization.recipe import Recipe, Report
+from clipgate_export.quantization.recipe import Recipe
 from clipgate_export.quantization.savings import save
 from clipgate_export.quantization.source import read
 from clipgate_export.quantization.store import Store
 from clipgate_export.quantization.waist import behind, waists
 
-IMAGES = tiny_clip.images(24)
-
-
-def batches() -> Iterator[np.ndarray]:
-    yield from np.split(IMAGES, 6)
-
 
 @pytest.fixture(scope="module")
 def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_clip.export(tiny_clip.tower(), tmp_path_factory.mktemp("fp32") / "fp32.onnx")
-
-
-def made(fp32: Path, folder: Path, recipe: Recipe) -> Report:
-    return quantize(fp32, batches, recipe, folder / "int8.onnx")
 
 
 def test_layers_are_kept_out_until_the_target_is_met(fp32: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The quantiser on tiny towers: every calibrator, SmoothQuant, the choice of recipe, and what it refuses."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ import tiny_clip
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization.calibrate import HistogramCollector
+from tiny_clip import IMAGES, batches
+from tiny_clip import quantized as made
 
 from clipgate_export.errors import UserError
 from clipgate_export.likeness import Likeness
@@ -18,26 +19,16 @@ from clipgate_export.quantization import smooth
 from clipgate_export.quantization.calibrators import QUANTIZED_BINS, Histograms
 from clipgate_export.quantization.engine import Candidate, quantize, quantize_best
 from clipgate_export.quantization.observe import Extremes, observe_extremes, sampling_step
-from clipgate_export.quantization.recipe import Recipe, Report
+from clipgate_export.quantization.recipe import Recipe
 from clipgate_export.quantization.savings import save
 from clipgate_export.quantization.source import read
 from clipgate_export.quantization.store import Store
 from clipgate_export.speed import operators, products
 
-IMAGES = tiny_clip.images(24)
-
-
-def batches() -> Iterator[np.ndarray]:
-    yield from np.split(IMAGES, 6)
-
 
 @pytest.fixture(scope="module")
 def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_clip.export(tiny_clip.tower(), tmp_path_factory.mktemp("fp32") / "fp32.onnx")
-
-
-def made(fp32: Path, folder: Path, recipe: Recipe) -> Report:
-    return quantize(fp32, batches, recipe, folder / "int8.onnx")
 
 
 @pytest.mark.parametrize(

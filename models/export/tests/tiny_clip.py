@@ -1,6 +1,7 @@
 """A CLIP image tower as open_clip builds it, small enough for a test, as a graph and as what it computes."""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch
 from open_clip.model import QuickGELU
 from open_clip.transformer import VisionTransformer
 from torch import nn
+
+from clipgate_export.quantization.engine import quantize
+from clipgate_export.quantization.recipe import Recipe, Report
 
 SIZE, PATCH, WIDTH, HEADS, LAYERS, DIM = 32, 8, 32, 4, 3, 24
 
@@ -49,3 +53,16 @@ def images(count: int, seed: int = 0) -> np.ndarray:
 def embed(made: nn.Module, pixel_values: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         return made(torch.from_numpy(pixel_values)).numpy()
+
+
+IMAGES = images(24)
+
+
+def batches() -> Iterator[np.ndarray]:
+    """`IMAGES`, four at a time."""
+    yield from np.split(IMAGES, 6)
+
+
+def quantized(fp32: Path, folder: Path, recipe: Recipe) -> Report:
+    """By `recipe`, with the ranges of `batches`; the graph is `folder`'s int8.onnx."""
+    return quantize(fp32, batches, recipe, folder / "int8.onnx")

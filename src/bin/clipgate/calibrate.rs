@@ -4,7 +4,6 @@ mod summary;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use clipgate::calibration::{Method, OodRule};
 use clipgate::fit::{DEFAULT_ID_PASS_SHARE, FitOptions, LabelledImage, fit};
@@ -36,17 +35,13 @@ pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
     output.spares(&args.labels)?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
     let runtime = runtime_search::load()?;
-    let own = inputs::own_bank(
+    let bank = inputs::own_or_bundles_bank(
         args.labels.as_deref(),
         args.bank.as_deref(),
         &runtime,
         &bundle,
         args.model.session()?,
     )?;
-    let bank = match own {
-        Some(bank) => bank,
-        None => Arc::new(bundle.label_bank()?),
-    };
     let mut source = Source::new(args, &runtime, &bundle, &bank, &output, format)?;
     let labelled = without_copies(source.labelled()?);
     let others = source.others()?;
@@ -286,10 +281,9 @@ fn scores_of(embedded: &Embedded, bank: &LabelBank, scorer: &Scorer) -> Result<V
 
 /// How many of these images pass the cut; `None` if there are none.
 fn passed(others: &[OodScores], rule: OodRule) -> Option<Passed> {
-    let passes = |scores: &&OodScores| scores.value(rule.score) >= Some(rule.threshold);
     (!others.is_empty()).then(|| Passed {
         images: others.len(),
-        passed: others.iter().filter(passes).count(),
+        passed: others.iter().filter(|scores| rule.passes(scores)).count(),
     })
 }
 

@@ -79,6 +79,20 @@ pub(crate) fn each_image(
     outcome
 }
 
+/// The bank that `--labels` or `--bank` names, the bundle's where neither was given: see [`own_bank`].
+pub(crate) fn own_or_bundles_bank(
+    labels: Option<&str>,
+    bank: Option<&Path>,
+    runtime: &Runtime,
+    bundle: &Bundle,
+    session: SessionOptions,
+) -> Result<Arc<LabelBank>> {
+    match own_bank(labels, bank, runtime, bundle, session)? {
+        Some(bank) => Ok(bank),
+        None => bundle.label_bank().map(Arc::new),
+    }
+}
+
 /// The bank that `--labels` or `--bank` names, if either was given; labels in words with the bundle's texts as negatives.
 pub(crate) fn own_bank(
     labels: Option<&str>,

@@ -66,17 +66,13 @@ impl Model {
         runtime: &Runtime,
     ) -> Result<Self> {
         let bundle = inputs::bundle(directory)?;
-        let own = inputs::own_bank(
+        let bank = inputs::own_or_bundles_bank(
             args.labels.as_deref(),
             args.bank.as_deref(),
             runtime,
             &bundle,
             args.model.session()?,
         )?;
-        let bank = match own {
-            Some(bank) => bank,
-            None => Arc::new(bundle.label_bank()?),
-        };
         let executed = bundle.executed_graph()?;
         let mut model = Self {
             name: bundle.manifest().id.clone(),
