@@ -96,7 +96,9 @@ pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus};
 pub use embedding::Embedding;
 pub use encoder::{ImageEncoder, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
 pub use error::{Error, ErrorKind, Result};
-pub use frame::{Frame, MAX_EDGE, PixelFormat};
+pub use frame::{
+    ColorMatrix, ColorRange, ColorSpace, Frame, MAX_EDGE, Orientation, PixelFormat, Plane, Region,
+};
 pub use gate::{CalibrationFit, ExecutedGraph, Gate, MIN_LUMA_DEVIATION};
 pub use label::{Label, MAX_LABELS, MAX_NAME_BYTES};
 pub use negatives::{Lent, Mined, Miner, NOT_LENT, TOO_NEAR};

@@ -1,9 +1,11 @@
 //! From a frame to `pixel_values`: the reference's image transform, bit for bit.
 
+mod axis;
 mod color;
 mod convolve;
 mod normalize;
 mod resize;
+mod ring;
 
 use serde::{Deserialize, Serialize};
 
@@ -178,141 +180,15 @@ impl Preprocessor {
                 pixel_values.len()
             )));
         }
+        let view = frame.view();
         let resampler = match &mut self.resampler {
-            Some(resampler) if resampler.fits(frame) => resampler,
-            slot => slot.insert(Resampler::new(frame.width(), frame.height(), &self.spec)),
+            Some(resampler) if resampler.fits(&view) => resampler,
+            slot => slot.insert(Resampler::new(&view, &self.spec)),
         };
-        resampler.run(frame);
-        Ok(self.normalizer.run(resampler.rows(), pixel_values))
+        let square = resampler.run(frame, &view)?;
+        Ok(self.normalizer.run(&square, pixel_values))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame::PixelFormat;
-
-    #[test]
-    fn a_spec_with_an_unknown_resize_or_filter_is_refused() {
-        let spec = serde_json::to_value(Preprocessing::openai(64)).unwrap();
-        assert_eq!(spec["resize"], "shortest_edge");
-        assert_eq!(spec["interpolation"], "bicubic");
-        for (field, value) in [("resize", "longest"), ("interpolation", "nearest")] {
-            let mut changed = spec.clone();
-            changed[field] = value.into();
-            let error = serde_json::from_value::<Preprocessing>(changed).unwrap_err();
-            assert!(error.to_string().contains(value), "{error}");
-        }
-    }
-
-    #[test]
-    fn validate_names_the_field() {
-        let good = Preprocessing::openai(64);
-        let cases = [
-            (Preprocessing { size: 0, ..good }, "size"),
-            (
-                Preprocessing {
-                    size: MAX_SIZE + 1,
-                    ..good
-                },
-                "size",
-            ),
-            (
-                Preprocessing {
-                    mean: [f32::NAN, 0.0, 0.0],
-                    ..good
-                },
-                "mean",
-            ),
-            (
-                Preprocessing {
-                    std: [1.0, 0.0, 1.0],
-                    ..good
-                },
-                "std",
-            ),
-            (
-                Preprocessing {
-                    std: [1.0, -1.0, 1.0],
-                    ..good
-                },
-                "std",
-            ),
-            (
-                Preprocessing {
-                    mean: [f32::MAX; 3],
-                    ..good
-                },
-                "mean",
-            ),
-        ];
-        for (spec, field) in cases {
-            let error = spec.validate().unwrap_err().to_string();
-            assert!(error.contains(field), "{error}");
-        }
-    }
-
-    #[test]
-    fn formats_and_strides_of_one_picture_agree() {
-        let (width, height) = (37u32, 23u32);
-        let gray: Vec<u8> = (0..width * height)
-            .map(|i| (i * 7919 % 251) as u8)
-            .collect();
-        let rgb: Vec<u8> = gray.iter().flat_map(|&v| [v; 3]).collect();
-        let rgba: Vec<u8> = gray.iter().flat_map(|&v| [v, v, v, v ^ 0x55]).collect();
-        let stride = width as usize * 3 + 5;
-        let mut padded = vec![9; stride * height as usize];
-        for (row, from) in padded
-            .chunks_mut(stride)
-            .zip(rgb.chunks(width as usize * 3))
-        {
-            row[..from.len()].copy_from_slice(from);
-        }
-        let frames = [
-            Frame::new(&rgb, width, height, PixelFormat::Rgb8).unwrap(),
-            Frame::new(&rgba, width, height, PixelFormat::Rgba8).unwrap(),
-            Frame::new(&gray, width, height, PixelFormat::Gray8).unwrap(),
-            Frame::with_stride(&padded, width, height, stride, PixelFormat::Rgb8).unwrap(),
-        ];
-        let spec = Preprocessing::openai(16);
-        let mut preprocessor = Preprocessor::new(spec).unwrap();
-        let results = frames.map(|frame| {
-            let mut values = vec![0.0; spec.pixel_values_len()];
-            preprocessor.run(&frame, &mut values).unwrap();
-            values
-        });
-        for other in &results[1..] {
-            assert_eq!(&results[0], other);
-        }
-    }
-
-    #[test]
-    fn the_longest_panoramas_are_taken_by_every_rule() {
-        let pixels = vec![200; crate::MAX_EDGE as usize];
-        for resize in [Resize::ShortestEdge, Resize::Squash] {
-            for interpolation in [Interpolation::Bicubic, Interpolation::Bilinear] {
-                let spec = Preprocessing {
-                    resize,
-                    interpolation,
-                    ..Preprocessing::openai(224)
-                };
-                let mut preprocessor = Preprocessor::new(spec).unwrap();
-                let mut values = vec![0.0; spec.pixel_values_len()];
-                for (width, height) in [(crate::MAX_EDGE, 1), (1, crate::MAX_EDGE)] {
-                    let frame = Frame::new(&pixels, width, height, PixelFormat::Gray8).unwrap();
-                    let quality = preprocessor.run(&frame, &mut values).unwrap();
-                    assert_eq!(quality.luma_mean, 200.0, "{spec:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn pixel_values_of_another_length_are_refused() {
-        let frame = Frame::new(&[0; 3], 1, 1, PixelFormat::Rgb8).unwrap();
-        let error = Preprocessor::new(Preprocessing::openai(8))
-            .unwrap()
-            .run(&frame, &mut [0.0; 5]);
-        assert!(error.unwrap_err().to_string().contains("192"));
-    }
-}
+mod tests;

@@ -3,7 +3,12 @@
 //! The plain loops are the definition; on x86-64 with AVX2, found at run time (and AVX-VNNI, where the CPU has it),
 //! the same sums are computed with vector instructions and are equal to the bit.
 
-use super::resize::PRECISION_BITS;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
+use std::ops::Range;
+
+use super::axis::PRECISION_BITS;
 
 /// Source rows that are filtered together and share the loads of the weights.
 pub(super) const BLOCK_ROWS: usize = 4;
@@ -59,37 +64,73 @@ impl Filter {
         }
     }
 
+    /// The source pixels of output `at`.
+    pub(super) fn window(&self, at: usize) -> Range<usize> {
+        let window = &self.windows[at];
+        window.start..window.start + window.length
+    }
+
+    /// Length of the longest window.
+    pub(super) fn longest(&self) -> usize {
+        let lengths = self.windows.iter().map(|window| window.length);
+        lengths.max().unwrap_or(0)
+    }
+
+    /// The outputs in the order of the source.
+    pub(super) fn downwards(&self) -> impl Iterator<Item = usize> {
+        let start = |window: Option<&Window>| window.map_or(0, |window| window.start);
+        let reversed = start(self.windows.first()) > start(self.windows.last());
+        let last = self.windows.len().saturating_sub(1);
+        (0..self.windows.len()).map(move |at| if reversed { last - at } else { at })
+    }
+
     fn weights(&self, window: &Window) -> &[i32] {
         &self.weights[window.weights..window.weights + window.length]
     }
 }
 
 /// Filters a block of [`BLOCK_ROWS`] packed RGB rows, `row_bytes` apart, into rows `stride` apart.
-pub(super) fn rows(block: &[u8], row_bytes: usize, filter: &Filter, out: &mut [u8], stride: usize) {
+///
+/// Windows begin `lead` pixels later in the block than the filter says.
+pub(super) fn rows(
+    block: &[u8],
+    row_bytes: usize,
+    lead: usize,
+    filter: &Filter,
+    out: &mut [u8],
+    stride: usize,
+) {
     #[cfg(target_arch = "x86_64")]
     if avx2::is_available() {
-        return avx2::rows(block, row_bytes, filter, out, stride);
+        return avx2::rows(block, row_bytes, lead, filter, out, stride);
     }
-    rows_plain(block, row_bytes, filter, out, stride);
+    rows_plain(block, row_bytes, lead, filter, out, stride);
 }
 
-/// Filters `source`, rows `stride` apart with `stride` a multiple of [`LANES`], downwards.
-pub(super) fn columns(source: &[u8], stride: usize, filter: &Filter, out: &mut [u8]) {
+/// Filters `source` downwards into output `at`'s row, a multiple of [`LANES`] long.
+///
+/// `source` begins with the output's window; its rows are `stride` apart and at least as long as `out`.
+pub(super) fn column(source: &[u8], stride: usize, filter: &Filter, at: usize, out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if avx2::is_available() {
-        return avx2::columns(source, stride, filter, out);
+        return avx2::column(source, stride, filter, at, out);
     }
-    columns_plain(source, stride, filter, out);
+    column_plain(source, stride, filter, at, out);
 }
 
-fn rows_plain(block: &[u8], row_bytes: usize, filter: &Filter, out: &mut [u8], stride: usize) {
-    for (row, out) in block
-        .chunks_exact(row_bytes)
-        .zip(out.chunks_exact_mut(stride))
-    {
+fn rows_plain(
+    block: &[u8],
+    row_bytes: usize,
+    lead: usize,
+    filter: &Filter,
+    out: &mut [u8],
+    stride: usize,
+) {
+    let rows = block.chunks_exact(row_bytes);
+    for (row, out) in rows.zip(out.chunks_exact_mut(stride)) {
         for (window, to) in filter.windows.iter().zip(out.chunks_exact_mut(3)) {
             let mut sums = [HALF; 3];
-            let pixels = row[window.start * 3..].chunks_exact(3);
+            let pixels = row[(lead + window.start) * 3..].chunks_exact(3);
             for (pixel, weight) in pixels.zip(filter.weights(window)) {
                 for channel in 0..3 {
                     sums[channel] += i32::from(pixel[channel]) * weight;
@@ -100,21 +141,17 @@ fn rows_plain(block: &[u8], row_bytes: usize, filter: &Filter, out: &mut [u8], s
     }
 }
 
-#[inline(always)]
-fn columns_plain(source: &[u8], stride: usize, filter: &Filter, out: &mut [u8]) {
-    for (window, out) in filter.windows.iter().zip(out.chunks_exact_mut(stride)) {
-        let weights = filter.weights(window);
-        let source = &source[window.start * stride..];
-        for (lane, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            let mut sums = [HALF; LANES];
-            for (row, weight) in source.chunks_exact(stride).zip(weights) {
-                let (values, _) = row.as_chunks::<LANES>();
-                for (sum, value) in sums.iter_mut().zip(&values[lane]) {
-                    *sum += i32::from(*value) * weight;
-                }
+fn column_plain(source: &[u8], stride: usize, filter: &Filter, at: usize, out: &mut [u8]) {
+    let weights = filter.weights(&filter.windows[at]);
+    for (lane, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let mut sums = [HALF; LANES];
+        for (row, weight) in source.chunks(stride).zip(weights) {
+            let (values, _) = row.as_chunks::<LANES>();
+            for (sum, value) in sums.iter_mut().zip(&values[lane]) {
+                *sum += i32::from(*value) * weight;
             }
-            *out = sums.map(clip);
         }
+        *out = sums.map(clip);
     }
 }
 
@@ -122,167 +159,6 @@ fn columns_plain(source: &[u8], stride: usize, filter: &Filter, out: &mut [u8]) 
 #[inline(always)]
 fn clip(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::*;
-
-    use super::{BLOCK_ROWS, Filter, GROUP, HALF, PRECISION_BITS};
-
-    /// Bits of a weight's low part, so that both parts are 16-bit factors.
-    const LOW_BITS: i32 = 15;
-
-    /// Four weights as `high << LOW_BITS | low`, laid out for multiply-add of pixel pairs:
-    /// weights 0 and 1 for each channel in the low half, 2 and 3 in the high half.
-    ///
-    /// Aligned to a cache line: a group that straddles two slows the whole loop by half.
-    #[derive(Clone, Copy, Debug)]
-    #[repr(C, align(64))]
-    pub(super) struct SplitGroup {
-        high: [i16; 16],
-        low: [i16; 16],
-    }
-
-    impl SplitGroup {
-        pub(super) fn new(weights: &[i32]) -> Self {
-            let weight = |lane: usize| weights[lane / 8 * 2 + lane % 2];
-            Self {
-                high: std::array::from_fn(|lane| (weight(lane) >> LOW_BITS) as i16),
-                low: std::array::from_fn(|lane| (weight(lane) & ((1 << LOW_BITS) - 1)) as i16),
-            }
-        }
-    }
-
-    pub(super) fn is_available() -> bool {
-        is_x86_feature_detected!("avx2")
-    }
-
-    /// As `rows_plain`; [`is_available`] must hold.
-    #[cfg(test)]
-    pub(super) fn rows_without_vnni(
-        block: &[u8],
-        row_bytes: usize,
-        filter: &Filter,
-        out: &mut [u8],
-        stride: usize,
-    ) {
-        #[expect(unsafe_code, reason = "the tests asked the CPU whether it has AVX2")]
-        unsafe {
-            rows_avx2(block, row_bytes, filter, out, stride);
-        }
-    }
-
-    /// As `rows_plain`; [`is_available`] must hold.
-    pub(super) fn rows(
-        block: &[u8],
-        row_bytes: usize,
-        filter: &Filter,
-        out: &mut [u8],
-        stride: usize,
-    ) {
-        #[expect(
-            unsafe_code,
-            reason = "the CPU was asked: for AVX2 by the callers, for VNNI here"
-        )]
-        unsafe {
-            match is_x86_feature_detected!("avxvnni") {
-                true => rows_vnni(block, row_bytes, filter, out, stride),
-                false => rows_avx2(block, row_bytes, filter, out, stride),
-            }
-        }
-    }
-
-    /// As `columns_plain`; [`is_available`] must hold.
-    pub(super) fn columns(source: &[u8], stride: usize, filter: &Filter, out: &mut [u8]) {
-        #[expect(unsafe_code, reason = "the callers asked the CPU whether it has AVX2")]
-        unsafe {
-            columns_avx2(source, stride, filter, out);
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
-    fn columns_avx2(source: &[u8], stride: usize, filter: &Filter, out: &mut [u8]) {
-        super::columns_plain(source, stride, filter, out);
-    }
-
-    /// Four pixels of a row at a time: each 16-byte load is spread to 16-bit pairs of one channel
-    /// of neighbouring pixels; a pair is multiplied and added to the sums. Partial sums may wrap: the
-    /// whole fits 32 bits, and addition modulo 2^32 does not care about the order.
-    macro_rules! rows_loop {
-        ($name:ident, $features:literal, $accumulate:expr) => {
-            #[target_feature(enable = $features)]
-            fn $name(
-                block: &[u8],
-                row_bytes: usize,
-                filter: &Filter,
-                out: &mut [u8],
-                stride: usize,
-            ) {
-                let spread = _mm256_setr_epi8(
-                    0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, //
-                    6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,
-                );
-                // The rounding half enters each channel once, through the low half of the register.
-                let half = _mm256_setr_epi32(HALF, HALF, HALF, 0, 0, 0, 0, 0);
-                for (x, window) in filter.windows.iter().enumerate() {
-                    let groups = window.length.div_ceil(GROUP);
-                    let first = window.weights / GROUP;
-                    let weights = &filter.split[first..first + groups];
-                    let bytes = groups * GROUP * 3 + 4;
-                    // A plain loop: a call of `array::from_fn` is not inlined across target features.
-                    let mut pixels = [&block[..0]; BLOCK_ROWS];
-                    for (row, pixels) in pixels.iter_mut().enumerate() {
-                        let at = row * row_bytes + window.start * 3;
-                        *pixels = &block[at..at + bytes];
-                    }
-                    let mut high = [_mm256_setzero_si256(); BLOCK_ROWS];
-                    let mut low = [half; BLOCK_ROWS];
-                    for (group, weight) in weights.iter().enumerate() {
-                        let high_weight: __m256i = bytemuck::must_cast(weight.high);
-                        let low_weight: __m256i = bytemuck::must_cast(weight.low);
-                        for row in 0..BLOCK_ROWS {
-                            let Some(four) = pixels[row][group * GROUP * 3..].first_chunk::<16>()
-                            else {
-                                break;
-                            };
-                            let four = _mm256_broadcastsi128_si256(bytemuck::must_cast(*four));
-                            let pairs = _mm256_shuffle_epi8(four, spread);
-                            high[row] = $accumulate(high[row], pairs, high_weight);
-                            low[row] = $accumulate(low[row], pairs, low_weight);
-                        }
-                    }
-                    // Both halves of two rows at a time: [a.0 + a.1 | b.0 + b.1].
-                    let join = |a, b| {
-                        let lows = _mm256_permute2x128_si256::<0x20>(a, b);
-                        _mm256_add_epi32(lows, _mm256_permute2x128_si256::<0x31>(a, b))
-                    };
-                    let pair = |a: usize, b: usize| {
-                        let whole = _mm256_slli_epi32::<LOW_BITS>(join(high[a], high[b]));
-                        let sum = _mm256_add_epi32(whole, join(low[a], low[b]));
-                        _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(sum)
-                    };
-                    // Saturating packs give 0..=255; in each 128-bit half lie rows 0 and 2, or 1 and 3.
-                    let packed = _mm256_packs_epi32(pair(0, 1), pair(2, 3));
-                    let packed = _mm256_packus_epi16(packed, packed);
-                    let packed: [[u8; 4]; 8] = bytemuck::must_cast(packed);
-                    let at = x * 3;
-                    for (row, pixel) in [packed[0], packed[4], packed[1], packed[5]]
-                        .iter()
-                        .enumerate()
-                    {
-                        out[row * stride + at..row * stride + at + 3].copy_from_slice(&pixel[..3]);
-                    }
-                }
-            }
-        };
-    }
-
-    rows_loop!(rows_avx2, "avx2", |sum, pairs, weight| _mm256_add_epi32(
-        sum,
-        _mm256_madd_epi16(pairs, weight)
-    ));
-    rows_loop!(rows_vnni, "avx2,avxvnni", _mm256_dpwssd_avx_epi32);
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
@@ -310,7 +186,7 @@ mod tests {
                 .map(|taps: Vec<i32>| taps.iter().map(|tap| tap / 2).collect())
                 .collect();
             let filter = Filter::new(taps.iter().enumerate());
-            let row_bytes = (40 + length) * 3 + ROW_PADDING;
+            let row_bytes = (41 + length) * 3 + ROW_PADDING;
             let block: Vec<u8> = (0..row_bytes * BLOCK_ROWS)
                 .map(|_| {
                     if random() % 2 == 0 {
@@ -320,23 +196,26 @@ mod tests {
                     }
                 })
                 .collect();
-            let stride = 128;
+            let (stride, lead) = (128, 1);
             let (mut plain, mut vector) =
                 (vec![0; stride * BLOCK_ROWS], vec![0; stride * BLOCK_ROWS]);
-            rows_plain(&block, row_bytes, &filter, &mut plain, stride);
-            avx2::rows(&block, row_bytes, &filter, &mut vector, stride);
+            rows_plain(&block, row_bytes, lead, &filter, &mut plain, stride);
+            avx2::rows(&block, row_bytes, lead, &filter, &mut vector, stride);
             assert_eq!(plain, vector, "rows, {length} weights");
             vector.fill(0);
-            avx2::rows_without_vnni(&block, row_bytes, &filter, &mut vector, stride);
+            avx2::rows_without_vnni(&block, row_bytes, lead, &filter, &mut vector, stride);
             assert_eq!(plain, vector, "rows without VNNI, {length} weights");
 
-            let source: Vec<u8> = (0..stride * (40 + length))
+            // The last row ends with its last lane.
+            let source: Vec<u8> = (0..stride * (length - 1) + 96)
                 .map(|_| random() as u8)
                 .collect();
-            let (mut plain, mut vector) = (vec![0; stride * 40], vec![0; stride * 40]);
-            columns_plain(&source, stride, &filter, &mut plain);
-            avx2::columns(&source, stride, &filter, &mut vector);
-            assert_eq!(plain, vector, "columns, {length} weights");
+            let (mut plain, mut vector) = ([0; 96], [0; 96]);
+            for at in 0..40 {
+                column_plain(&source, stride, &filter, at, &mut plain);
+                avx2::column(&source, stride, &filter, at, &mut vector);
+                assert_eq!(plain, vector, "column {at}, {length} weights");
+            }
         }
     }
 }

@@ -11,6 +11,29 @@ pub struct FrameQuality {
     pub luma_deviation: f32,
 }
 
+/// A square of packed RGB, perhaps with its rows and columns swapped.
+pub(super) struct Square<'a> {
+    pub(super) rgb: &'a [u8],
+    /// Edge in pixels.
+    pub(super) size: usize,
+    /// Bytes from row to row.
+    pub(super) stride: usize,
+    /// Whether the picture's rows are the square's columns.
+    pub(super) swapped: bool,
+}
+
+impl<'a> Square<'a> {
+    /// The pixels of the picture's row `y`.
+    fn row(&self, y: usize) -> impl Iterator<Item = &'a [u8; 3]> {
+        let (start, step) = match self.swapped {
+            false => (y * self.stride, 3),
+            true => (y * 3, self.stride),
+        };
+        let pixels = self.rgb[start..].chunks(step).take(self.size);
+        pixels.filter_map(|pixel| pixel.first_chunk())
+    }
+}
+
 /// `(v / 255 - mean) / std` for the 256 values of each channel.
 ///
 /// A table gives the very f32 that torch computes, at the cost of a load.
@@ -24,24 +47,20 @@ impl Normalizer {
         }))
     }
 
-    /// Writes packed RGB `rows` as three planes that share `pixel_values` evenly.
-    pub(super) fn run<'a>(
-        &self,
-        rows: impl Iterator<Item = &'a [u8]>,
-        pixel_values: &mut [f32],
-    ) -> FrameQuality {
+    /// Writes the square as three planes that share `pixel_values` evenly.
+    pub(super) fn run(&self, square: &Square<'_>, pixel_values: &mut [f32]) -> FrameQuality {
         let plane = pixel_values.len() / 3;
         let (red, rest) = pixel_values.split_at_mut(plane);
         let (green, blue) = rest.split_at_mut(plane);
         let [reds, greens, blues] = &self.0;
-        let (mut sum, mut squares, mut at) = (0u64, 0u64, 0);
-        for row in rows {
-            let width = row.len() / 3;
-            let planes = red[at..at + width]
-                .iter_mut()
-                .zip(&mut green[at..at + width])
-                .zip(&mut blue[at..at + width]);
-            for (((r, g), b), pixel) in planes.zip(row.chunks_exact(3)) {
+        let (mut sum, mut squares) = (0u64, 0u64);
+        let rows = red
+            .chunks_exact_mut(square.size)
+            .zip(green.chunks_exact_mut(square.size))
+            .zip(blue.chunks_exact_mut(square.size));
+        for (y, ((red, green), blue)) in rows.enumerate() {
+            let values = red.iter_mut().zip(green).zip(blue);
+            for (((r, g), b), pixel) in values.zip(square.row(y)) {
                 *r = reds[usize::from(pixel[0])];
                 *g = greens[usize::from(pixel[1])];
                 *b = blues[usize::from(pixel[2])];
@@ -49,7 +68,6 @@ impl Normalizer {
                 sum += u64::from(luma);
                 squares += u64::from(luma * luma);
             }
-            at += width;
         }
         let count = plane.max(1) as f64;
         let mean = sum as f64 / count;
@@ -73,11 +91,16 @@ mod tests {
 
     #[test]
     fn half_black_half_white_deviates_by_half_the_range() {
-        let row: Vec<u8> = [[0u8; 3], [255; 3]].concat();
-        let mut values = [9.0; 6];
-        let quality =
-            Normalizer::new(&[0.0; 3], &[1.0; 3]).run([row.as_slice()].into_iter(), &mut values);
-        assert_eq!(values, [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+        let rgb = [[0u8; 3], [255; 3], [255; 3], [0; 3]].concat();
+        let square = Square {
+            rgb: &rgb,
+            size: 2,
+            stride: 6,
+            swapped: false,
+        };
+        let mut values = [9.0; 12];
+        let quality = Normalizer::new(&[0.0; 3], &[1.0; 3]).run(&square, &mut values);
+        assert_eq!(values, [[0.0, 1.0, 1.0, 0.0]; 3].concat()[..]);
         assert_eq!((quality.luma_mean, quality.luma_deviation), (127.5, 127.5));
     }
 
