@@ -8,6 +8,8 @@
 //! |---|---|---|
 //! | lossless colour files | equal to the bit | |
 //! | JPEG | `zune-jpeg`: resized crops differ by up to 4 of 255 on the test images | libjpeg-turbo |
+//! | JPEG, feature `turbojpeg` | libjpeg-turbo: equal to the bit; what it warns about is left to `zune-jpeg` | libjpeg-turbo |
+//! | JPEG, [`DecodeOptions::fast`] | at a half, a quarter or an eighth, by `jpeg-decoder` or libjpeg-turbo | the same through `draft` |
 //! | lossy WebP | `image-webp`: resized crops equal on the test images | libwebp |
 //! | EXIF orientation | applied | applied only on request; open_clip's transform alone does not |
 //! | alpha | dropped, the colour underneath stays | the same |
@@ -18,15 +20,19 @@
 //! | floating point | refused | not compared |
 //! | JPEG inside TIFF | refused | read |
 
+mod exact;
+mod jpeg;
+
 use std::io::Cursor;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat, ImageReader, RgbImage};
 
 use crate::error::{Error, Result};
 use crate::file::read_file;
 use crate::frame::{Frame, MAX_EDGE, PixelFormat};
+use crate::preprocess::Preprocessing;
 
 /// What a file may cost; a file beyond is refused from its length or header, before it is decoded.
 ///
@@ -58,8 +64,42 @@ impl Default for DecodeLimits {
     }
 }
 
+/// How files become pixels.
+///
+/// ```
+/// use clipgate::{DecodeOptions, Preprocessing};
+///
+/// let exact = DecodeOptions::default();
+/// let fast = DecodeOptions::fast(&Preprocessing::openai(224));
+/// assert_eq!(exact.limits, fast.limits);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// What a file may cost.
+    pub limits: DecodeLimits,
+    /// The edge in pixels of the square that a model sees, where JPEGs may be decoded smaller for it:
+    /// see [`DecodeOptions::fast`]. `None` decodes every file at full size.
+    pub fast_for: Option<u32>,
+}
+
+impl DecodeOptions {
+    /// JPEGs may be decoded at a half, a quarter or an eighth for a model of this preprocessing: as small as their
+    /// shorter edge keeps at least twice [`Preprocessing::size`], and both edges stay whole.
+    ///
+    /// That takes about half the time for a photo of 12 megapixels, and other pixels result: near the exact ones, and
+    /// how near is written in [platforms](crate::docs::platforms). Tell a classifier by
+    /// [`ClassifierOptions::preprocessing`](crate::ClassifierOptions::preprocessing), so that it promises nothing
+    /// that was not measured on such pixels. Other formats, CMYK and damaged JPEGs are decoded at full size.
+    pub fn fast(preprocessing: &Preprocessing) -> Self {
+        Self {
+            limits: DecodeLimits::default(),
+            fast_for: Some(preprocessing.size),
+        }
+    }
+}
+
 /// The upright 8-bit RGB pixels of an image file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecodedImage {
     width: u32,
     height: u32,
@@ -89,9 +129,94 @@ impl DecodedImage {
     pub fn frame(&self) -> Result<Frame<'_>> {
         Frame::new(&self.pixels, self.width, self.height, PixelFormat::Rgb8)
     }
+
+    /// Room for `width` x `height` pixels of any colour.
+    fn resize(&mut self, width: u32, height: u32) {
+        self.width = width;
+        self.height = height;
+        self.pixels.resize(width as usize * height as usize * 3, 0);
+    }
+
+    fn turn(&mut self, orientation: Orientation) {
+        if orientation == Orientation::NoTransforms {
+            return;
+        }
+        let pixels = std::mem::take(&mut self.pixels);
+        if let Some(rgb) = RgbImage::from_raw(self.width, self.height, pixels) {
+            let mut upright = DynamicImage::ImageRgb8(rgb);
+            upright.apply_orientation(orientation);
+            self.width = upright.width();
+            self.height = upright.height();
+            self.pixels = upright.into_rgb8().into_raw();
+        }
+    }
 }
 
-/// Decodes an image file.
+/// Decodes image files one after the other into the same memory.
+///
+/// What it keeps between files are the pixels of one image: as large as the largest so far.
+///
+/// ```
+/// use clipgate::{DecodeOptions, ImageDecoder};
+///
+/// let mut decoder = ImageDecoder::new(DecodeOptions::default());
+/// let image = decoder.decode_file("examples/photos/coffee.jpg".as_ref())?;
+/// assert_eq!((image.width(), image.height()), (600, 400));
+/// # Ok::<(), clipgate::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct ImageDecoder {
+    options: DecodeOptions,
+    image: DecodedImage,
+    jpeg: jpeg::Decoders,
+}
+
+impl ImageDecoder {
+    /// A decoder of any number of files.
+    pub fn new(options: DecodeOptions) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// Decodes an image file.
+    ///
+    /// # Errors
+    /// As [`decode_file`].
+    pub fn decode_file(&mut self, path: &Path) -> Result<&DecodedImage> {
+        let bytes = read_file(path, self.options.limits.max_file_bytes)?;
+        self.decode_bytes((*bytes).as_ref())
+            .map_err(|error| error.at(path.display()))
+    }
+
+    /// Decodes the bytes of an image file.
+    ///
+    /// # Errors
+    /// As [`decode_file`], but there is no file to name.
+    pub fn decode_bytes(&mut self, bytes: &[u8]) -> Result<&DecodedImage> {
+        let DecodeOptions { limits, fast_for } = &self.options;
+        check_length(bytes.len() as u64, limits)?;
+        let reader = ImageReader::new(Cursor::new(bytes))
+            .with_guessed_format()
+            .map_err(|error| Error::machine("cannot be read").with_source(error))?;
+        let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
+            return Err(Error::caller(
+                "not an image of a known format (JPEG, PNG, WebP, GIF, BMP, TIFF)",
+            ));
+        };
+        let is_read = format == ImageFormat::Jpeg
+            && self
+                .jpeg
+                .decode(bytes, limits, *fast_for, &mut self.image)?;
+        if !is_read {
+            exact::decode(reader, limits, format, &mut self.image)?;
+        }
+        Ok(&self.image)
+    }
+}
+
+/// Decodes an image file, exactly.
 ///
 /// # Errors
 /// [`ErrorKind::Caller`](crate::ErrorKind::Caller), naming the file and the rule it breaks: it is missing,
@@ -105,28 +230,26 @@ impl DecodedImage {
 /// assert_eq!(error.to_string(), "Cargo.toml: not an image of a known format (JPEG, PNG, WebP, GIF, BMP, TIFF)");
 /// ```
 pub fn decode_file(path: &Path, limits: &DecodeLimits) -> Result<DecodedImage> {
-    let bytes = read_file(path, limits.max_file_bytes)?;
-    decode_bytes((*bytes).as_ref(), limits).map_err(|error| error.at(path.display()))
+    let mut decoder = exact_decoder(limits);
+    decoder.decode_file(path)?;
+    Ok(decoder.image)
 }
 
-/// Decodes the bytes of an image file.
+/// Decodes the bytes of an image file, exactly.
 ///
 /// # Errors
 /// As [`decode_file`], but there is no file to name.
 pub fn decode_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<DecodedImage> {
-    check_length(bytes.len() as u64, limits)?;
-    let reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|error| Error::machine("cannot be read").with_source(error))?;
-    let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
-        return Err(Error::caller(
-            "not an image of a known format (JPEG, PNG, WebP, GIF, BMP, TIFF)",
-        ));
-    };
-    if format == ImageFormat::Jpeg {
-        check_jpeg_ends(bytes)?;
-    }
-    decode(reader, limits, name(format))
+    let mut decoder = exact_decoder(limits);
+    decoder.decode_bytes(bytes)?;
+    Ok(decoder.image)
+}
+
+fn exact_decoder(limits: &DecodeLimits) -> ImageDecoder {
+    ImageDecoder::new(DecodeOptions {
+        limits: *limits,
+        fast_for: None,
+    })
 }
 
 fn check_length(length: u64, limits: &DecodeLimits) -> Result<()> {
@@ -140,37 +263,6 @@ fn check_length(length: u64, limits: &DecodeLimits) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-fn decode(
-    mut reader: ImageReader<Cursor<&[u8]>>,
-    limits: &DecodeLimits,
-    format: &str,
-) -> Result<DecodedImage> {
-    const BYTES_PER_PIXEL: u64 = 16;
-    const BUFFERS: u64 = 16 << 20;
-    let mut decoder_limits = Limits::no_limits();
-    decoder_limits.max_alloc = Some(
-        limits
-            .max_pixels
-            .saturating_mul(BYTES_PER_PIXEL)
-            .saturating_add(BUFFERS),
-    );
-    reader.limits(decoder_limits);
-    let broken = |error| undecodable(error, format);
-    let mut decoder = reader.into_decoder().map_err(broken)?;
-    check_dimensions(decoder.dimensions(), limits)?;
-    // A damaged EXIF block must not cost the picture: without one, it counts as upright.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let image = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    let mut upright = DynamicImage::ImageRgb8(to_rgb8(image, format)?);
-    upright.apply_orientation(orientation);
-    let rgb = upright.into_rgb8();
-    Ok(DecodedImage {
-        width: rgb.width(),
-        height: rgb.height(),
-        pixels: rgb.into_raw(),
-    })
 }
 
 fn check_dimensions((width, height): (u32, u32), limits: &DecodeLimits) -> Result<()> {
@@ -193,109 +285,4 @@ fn check_dimensions((width, height): (u32, u32), limits: &DecodeLimits) -> Resul
         )));
     }
     Ok(())
-}
-
-/// 8-bit RGB: alpha dropped, grey replicated, the high byte of 16 bits.
-fn to_rgb8(image: DynamicImage, format: &str) -> Result<image::RgbImage> {
-    let (width, height) = (image.width(), image.height());
-    let pixels: Vec<u8> = match image {
-        DynamicImage::ImageRgb8(image) => return Ok(image),
-        DynamicImage::ImageLuma8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
-        DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p.0[0]; 3]).collect(),
-        DynamicImage::ImageRgba8(image) => image
-            .pixels()
-            .flat_map(|p| [p.0[0], p.0[1], p.0[2]])
-            .collect(),
-        DynamicImage::ImageLuma16(image) => image
-            .pixels()
-            .flat_map(|p| [high_byte(p.0[0]); 3])
-            .collect(),
-        DynamicImage::ImageLumaA16(image) => image
-            .pixels()
-            .flat_map(|p| [high_byte(p.0[0]); 3])
-            .collect(),
-        DynamicImage::ImageRgb16(image) => image.as_raw().iter().copied().map(high_byte).collect(),
-        DynamicImage::ImageRgba16(image) => image
-            .pixels()
-            .flat_map(|p| [p.0[0], p.0[1], p.0[2]].map(high_byte))
-            .collect(),
-        other => {
-            return Err(Error::caller(format!(
-                "a {format} with {:?} pixels, not 8 or 16 bits a channel",
-                other.color()
-            )));
-        }
-    };
-    image::RgbImage::from_raw(width, height, pixels).ok_or_else(|| {
-        Error::caller(format!(
-            "a {format} whose pixels do not fill {width}x{height}"
-        ))
-    })
-}
-
-fn high_byte(value: u16) -> u8 {
-    (value >> 8) as u8
-}
-
-fn undecodable(error: ImageError, format: &str) -> Error {
-    let rule = match &error {
-        ImageError::Limits(_) => {
-            format!("a {format} that needs more memory than max_pixels allows")
-        }
-        ImageError::Unsupported(_) => format!("a {format} of a kind that is not supported"),
-        ImageError::IoError(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
-            format!("a truncated {format}")
-        }
-        _ => format!("a truncated or corrupt {format}"),
-    };
-    Error::caller(rule).with_source(error)
-}
-
-fn name(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Jpeg => "JPEG",
-        ImageFormat::Png => "PNG",
-        ImageFormat::WebP => "WebP",
-        ImageFormat::Gif => "GIF",
-        ImageFormat::Bmp => "BMP",
-        ImageFormat::Tiff => "TIFF",
-        _ => "image",
-    }
-}
-
-/// Refuses a JPEG that ends before its end-of-image marker.
-///
-/// The decoder fills what is missing with grey and reports success, so the markers are walked here:
-/// segments by their length, scans up to the next marker that is neither stuffing nor a restart
-/// (ITU-T T.81, B.1.1).
-fn check_jpeg_ends(bytes: &[u8]) -> Result<()> {
-    const STUFFING: u8 = 0x00;
-    const FILL: u8 = 0xFF;
-    const TEM: u8 = 0x01;
-    const SOI: u8 = 0xD8;
-    const EOI: u8 = 0xD9;
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|&byte| byte == 0xFF) {
-        let Some((&marker, after)) = rest[at + 1..].split_first() else {
-            break;
-        };
-        rest = match marker {
-            EOI => return Ok(()),
-            FILL => &rest[at + 1..],
-            STUFFING | TEM | SOI | 0xD0..=0xD7 => after,
-            _ => {
-                let Some(length) = after.first_chunk::<2>() else {
-                    break;
-                };
-                let length = usize::from(u16::from_be_bytes(*length));
-                let Some(next) = after.get(length..) else {
-                    break;
-                };
-                next
-            }
-        };
-    }
-    Err(Error::caller(
-        "a truncated JPEG: it has no end-of-image marker",
-    ))
 }

@@ -90,7 +90,9 @@ pub use calibration::{Calibration, Promise, PromiseKind};
 pub use classifier::{Candidate, Classification, Classifier, ClassifierOptions, Timings};
 pub use decision::{Abstention, Decision, Prediction, Reason, SetLabel};
 #[cfg(feature = "decode")]
-pub use decode::{DecodeLimits, DecodedImage, decode_bytes, decode_file};
+pub use decode::{
+    DecodeLimits, DecodeOptions, DecodedImage, ImageDecoder, decode_bytes, decode_file,
+};
 pub use digest::Digest;
 pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus};
 pub use embedding::Embedding;

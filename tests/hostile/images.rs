@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clipgate::{DecodeLimits, ErrorKind, decode_bytes, decode_file};
+use clipgate::{DecodeLimits, DecodeOptions, ErrorKind, ImageDecoder, decode_bytes, decode_file};
 
 use crate::support::data_path;
 use crate::support::png::huge_png;
@@ -36,6 +36,16 @@ fn limits() -> DecodeLimits {
     }
 }
 
+/// Exact, and so that even small JPEGs come smaller.
+fn decoders() -> [ImageDecoder; 2] {
+    [None, Some(4)].map(|fast_for| {
+        ImageDecoder::new(DecodeOptions {
+            limits: limits(),
+            fast_for,
+        })
+    })
+}
+
 fn image(name: &str) -> Vec<u8> {
     fs::read(data_path("preprocess/images").join(name)).unwrap()
 }
@@ -45,10 +55,15 @@ fn a_truncated_file_is_an_error_or_the_whole_picture() {
     let mut failed = Vec::new();
     for name in SMALL {
         let whole = image(name);
-        let picture = decode_bytes(&whole, &limits()).unwrap();
-        for length in positions(whole.len()) {
-            if decode_bytes(&whole[..length], &limits()).is_ok_and(|other| other != picture) {
-                failed.push(format!("{name} cut to {length} of {} bytes", whole.len()));
+        for mut decoder in decoders() {
+            let picture = decoder.decode_bytes(&whole).unwrap().clone();
+            for length in positions(whole.len()) {
+                if decoder
+                    .decode_bytes(&whole[..length])
+                    .is_ok_and(|other| *other != picture)
+                {
+                    failed.push(format!("{name} cut to {length} of {} bytes", whole.len()));
+                }
             }
         }
     }
@@ -63,10 +78,11 @@ fn a_truncated_file_is_an_error_or_the_whole_picture() {
 fn a_changed_byte_never_panics_nor_breaks_the_limits() {
     for name in SMALL {
         let mut bytes = image(name);
+        let mut decoders = decoders();
         for at in positions(bytes.len()) {
-            for mask in [0x01, 0x80, 0xFF] {
+            for (mask, decoder) in [(0x01, 0), (0x80, 1), (0xFF, 0), (0xFF, 1)] {
                 bytes[at] ^= mask;
-                match decode_bytes(&bytes, &limits()) {
+                match decoders[decoder].decode_bytes(&bytes) {
                     Ok(picture) => {
                         let pixels = u64::from(picture.width()) * u64::from(picture.height());
                         assert!(pixels <= limits().max_pixels, "{name} byte {at}");
@@ -195,4 +211,33 @@ fn the_name_does_not_decide_the_format() {
     let path = folder.path().join("photo.txt");
     fs::write(&path, image("gif.gif")).unwrap();
     assert!(decode_file(&path, &DecodeLimits::default()).is_ok());
+}
+
+#[test]
+fn a_jpeg_that_claims_to_be_huge_is_refused_by_its_header() {
+    for name in ["jpeg_odd.jpg", "jpeg_progressive.jpg", "jpeg_cmyk.jpg"] {
+        let mut bytes = image(name);
+        let frame = bytes
+            .windows(2)
+            .position(|marker| matches!(marker, [0xFF, 0xC0 | 0xC2]))
+            .unwrap();
+        // Marker, length, precision, then height and width.
+        bytes[frame + 5..frame + 9].copy_from_slice(&[0x7F, 0xFF, 0x7F, 0xFF]);
+        for mut decoder in decoders() {
+            let error = decoder.decode_bytes(&bytes).unwrap_err().to_string();
+            assert!(error.contains("32767x32767 pixels"), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_decoder_goes_on_after_a_file_that_fails() {
+    let whole = image("jpeg_q75.jpg");
+    for mut decoder in decoders() {
+        let first = decoder.decode_bytes(&whole).unwrap().clone();
+        assert!(decoder.decode_bytes(&whole[..whole.len() / 2]).is_err());
+        assert!(decoder.decode_bytes(b"no picture").is_err());
+        assert!(decoder.decode_bytes(&image("gray_16.png")).is_ok());
+        assert_eq!(*decoder.decode_bytes(&whole).unwrap(), first);
+    }
 }

@@ -3,6 +3,7 @@
 mod conformal;
 mod drift;
 mod families;
+mod fast_decode;
 mod metrics;
 mod ood;
 mod pocket;
