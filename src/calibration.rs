@@ -66,7 +66,7 @@ pub struct Binding {
     pub graph_sha256: Digest,
     /// [`LabelBank::digest`](crate::LabelBank::digest).
     pub bank_sha256: Digest,
-    /// How pixels were resampled.
+    /// How pixels were made.
     pub preprocessing: PreprocessingMode,
     /// SHA-256 of the self-test's expected embedding, f32 little-endian.
     pub selftest_sha256: Digest,
@@ -79,6 +79,8 @@ pub struct Binding {
 pub enum PreprocessingMode {
     /// As the reference does, bit for bit from the same decoded pixels.
     Exact,
+    /// The same from JPEGs that were decoded at a half, a quarter or an eighth for the model (`DecodeOptions::fast`).
+    FastDecode,
 }
 
 /// Below `threshold`, the frame is out of distribution.

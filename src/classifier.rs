@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::bank::LabelBank;
 use crate::bundle::Bundle;
-use crate::calibration::{Calibration, Promise, PromiseKind};
+use crate::calibration::{Calibration, PreprocessingMode, Promise, PromiseKind};
 use crate::decision::{Abstention, Decision, Reason};
 use crate::drift::{DriftMonitor, DriftOptions, DriftStatus};
 use crate::encoder::ImageEncoder;
@@ -41,6 +41,7 @@ pub struct ClassifierOptions {
     session: SessionOptions,
     bank: Option<Arc<LabelBank>>,
     calibration: Option<Calibration>,
+    preprocessing: Option<PreprocessingMode>,
     drift: Option<Drift>,
     top_k: Option<usize>,
 }
@@ -229,6 +230,13 @@ impl ClassifierOptions {
         self
     }
 
+    /// How the frames' pixels are made, [`PreprocessingMode::Exact`] unless set. A calibration that was fitted on pixels
+    /// made in another way decides as ever and promises nothing.
+    pub fn preprocessing(mut self, mode: PreprocessingMode) -> Self {
+        self.preprocessing = Some(mode);
+        self
+    }
+
     /// Watches the frames for drift away from the images that the calibration keeps the scores of. From the alarm
     /// on, what would be accepted is an abstention with [`Reason::StaleCalibration`] until
     /// [`Classifier::reset_drift`]; nothing else changes. Frames that show nothing are not compared.
@@ -280,7 +288,9 @@ impl ClassifierOptions {
             None => bundle.calibration()?,
         };
         let manifest = bundle.manifest();
-        let gate = Gate::new(calibration, encoder.executed(), &bank)?;
+        let mut executed = encoder.executed().clone();
+        executed.preprocessing = self.preprocessing.unwrap_or(executed.preprocessing);
+        let gate = Gate::new(calibration, &executed, &bank)?;
         let scorer = gate.scorer(manifest.logit_scale, manifest.logit_bias)?;
         let drift = match self.drift {
             None => None,

@@ -39,13 +39,18 @@ pub struct Gate {
 const TRANSFERRED: &str =
     "Temperature and thresholds were fitted on other labels, so confidences are a guess.";
 
+/// What a calibration of pixels that were made in another way promises.
+const OTHER_PIXELS: &str = "Thresholds were fitted on images that were decoded in another way: exactly where these are \
+decoded fast, or the other way round. Calibrate with the decoding that is used, and they hold.";
+
 impl Gate {
     /// A gate for the graph that `executed` describes and for `bank`.
     ///
     /// # Errors
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) if the calibration was fitted on another graph,
-    /// another preprocessing or another self-test. Another bank is no error but
-    /// [`CalibrationFit::Transferred`].
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) if the calibration was fitted on another graph or another
+    /// self-test. Another bank is no error but [`CalibrationFit::Transferred`]; with pixels that were made in another
+    /// way ([`PreprocessingMode`](crate::calibration::PreprocessingMode)) the thresholds are asked and nothing is
+    /// promised.
     pub fn new(
         calibration: Calibration,
         executed: &ExecutedGraph,
@@ -58,8 +63,11 @@ impl Gate {
             CalibrationFit::Transferred
         };
         let promise = match fit {
-            CalibrationFit::Fitted => calibration.promise().clone(),
             CalibrationFit::Transferred => Promise::none(TRANSFERRED),
+            _ if calibration.binding().preprocessing != executed.preprocessing => {
+                Promise::none(OTHER_PIXELS)
+            }
+            CalibrationFit::Fitted => calibration.promise().clone(),
         };
         Ok(Self {
             calibration,
@@ -94,7 +102,8 @@ impl Gate {
         (!usable).then_some(Reason::UnusableFrame)
     }
 
-    /// What is promised of accepted answers: nothing where the calibration was fitted on another bank.
+    /// What is promised of accepted answers: nothing where the calibration was fitted on another bank, or on pixels that
+    /// were made in another way.
     pub fn promise(&self) -> &Promise {
         &self.promise
     }
@@ -172,7 +181,7 @@ impl Gate {
 pub struct ExecutedGraph {
     /// SHA-256 of the image encoder's file.
     pub graph: Digest,
-    /// How pixels are resampled.
+    /// How pixels are made: what decodes the files decides, so change it where that is not the exact way.
     pub preprocessing: crate::calibration::PreprocessingMode,
     /// SHA-256 of the self-test's expected embedding.
     pub selftest: Digest,
@@ -192,25 +201,18 @@ impl ExecutedGraph {
     /// Whether a calibration was fitted on what runs.
     ///
     /// # Errors
-    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) if it was fitted on another graph, another preprocessing or
-    /// another self-test.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) if it was fitted on another graph or another self-test.
     pub fn admits(&self, calibration: &Calibration) -> Result<()> {
         let Binding {
             graph_sha256,
             bank_sha256: _,
-            preprocessing,
+            preprocessing: _,
             selftest_sha256,
         } = calibration.binding();
         if *graph_sha256 != self.graph {
             return Err(Error::policy(format!(
                 "the calibration was fitted on graph {graph_sha256}, this one is {}: fit it again",
                 self.graph
-            )));
-        }
-        if *preprocessing != self.preprocessing {
-            return Err(Error::policy(format!(
-                "the calibration was fitted with {preprocessing:?} preprocessing, this is {:?}: fit it again",
-                self.preprocessing
             )));
         }
         if *selftest_sha256 != self.selftest {

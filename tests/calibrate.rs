@@ -1,5 +1,6 @@
 //! `clipgate calibrate`: what it fits and promises, and what takes its calibration.
 
+mod fast_decode;
 mod refused;
 
 use std::collections::HashMap;

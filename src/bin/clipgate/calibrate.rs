@@ -8,8 +8,8 @@ use std::path::Path;
 use clipgate::calibration::{Method, OodRule};
 use clipgate::fit::{DEFAULT_ID_PASS_SHARE, FitOptions, LabelledImage, fit};
 use clipgate::{
-    Bundle, Error, ErrorKind, ExecutedGraph, ImageEncoder, LabelBank, OodScore, OodScores, Result,
-    Runtime, Scorer, Scores,
+    Bundle, DecodeOptions, Error, ErrorKind, ExecutedGraph, ImageEncoder, LabelBank, OodScore,
+    OodScores, Result, Runtime, Scorer, Scores,
 };
 
 use crate::args::{CalibrateArgs, Format, MethodArg, RuleArgs};
@@ -152,6 +152,7 @@ struct Source<'a> {
     format: Format,
     encoder: Option<ImageEncoder>,
     executed: ExecutedGraph,
+    decode: DecodeOptions,
 }
 
 impl<'a> Source<'a> {
@@ -173,7 +174,11 @@ impl<'a> Source<'a> {
             output,
             format,
             encoder,
-            executed: bundle.executed_graph()?,
+            executed: ExecutedGraph {
+                preprocessing: args.decode.mode(),
+                ..bundle.executed_graph()?
+            },
+            decode: args.decode.options(&[&bundle.manifest().preprocessing]),
         })
     }
 
@@ -213,14 +218,17 @@ impl<'a> Source<'a> {
             return refused("no image encoder was opened".to_owned());
         };
         self.output.spares(list.paths())?;
-        list.encode(&mut [encoder], &self.args.decode, self.format, what)
+        list.encode(&mut [encoder], self.decode, self.format, what)
             .pop()
             .ok_or_else(|| Error::new(ErrorKind::Caller, "nothing was embedded"))
     }
 
-    /// Embeddings of another graph calibrate nothing here.
+    /// Embeddings of another graph, or of pixels made in another way, calibrate nothing here.
     fn check_graph(&self, embedded: Embedded, path: &Path) -> Result<Embedded> {
         let own = self.executed.graph.to_string();
+        embedded
+            .check_mode(self.executed.preprocessing)
+            .map_err(|error| error.at(path.display()))?;
         match &embedded.graph_sha256 {
             Some(graph) if *graph != own => {
                 let error = Error::new(

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
     let mut options = Classifier::options()
         .session(args.model.session()?)
         .calibration(calibration)
+        .preprocessing(args.decode.mode())
         .top_k(args.top_k);
     let session = args.model.session()?;
     let own = match &args.labels {
@@ -95,7 +96,7 @@ pub(crate) fn run(args: &ClassifyArgs, format: Format) -> Result<Outcome> {
     let progress = report::progress_beside_lines(args.images.len(), "classifying");
     let outcome = inputs::each_image(
         &args.images,
-        &args.decode,
+        args.decode.options(&[&bundle.manifest().preprocessing]),
         format,
         &progress,
         |_, path, frame| {

@@ -4,7 +4,7 @@ use clipgate::{ImageEncoder, Result, TextEncoder};
 
 use crate::args::{EmbedArgs, Format};
 use crate::exit_code::Outcome;
-use crate::labelled::GRAPH_SHA256;
+use crate::labelled::{self, GRAPH_SHA256, PREPROCESSING};
 use crate::output::{self, Output};
 use crate::{inputs, report, runtime_search};
 
@@ -14,12 +14,12 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
     let runtime = runtime_search::load()?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
     let (mut values, mut rows) = (Vec::new(), Vec::new());
-    let (tensor, names, graph, outcome) = if args.text.is_empty() {
+    let (tensor, names, made_by, outcome) = if args.text.is_empty() {
         let mut encoder = ImageEncoder::open(&runtime, &bundle, args.model.session()?)?;
         let progress = report::progress(args.images.len(), "embedding");
         let outcome = inputs::each_image(
             &args.images,
-            &args.decode,
+            args.decode.options(&[&bundle.manifest().preprocessing]),
             format,
             &progress,
             |_, path, frame| {
@@ -30,8 +30,11 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
             },
         );
         // So that nothing is calibrated on another model's embeddings.
-        let graph = (GRAPH_SHA256, encoder.executed().graph.to_string());
-        ("image_embeds", "paths", Some(graph), outcome)
+        let made_by = vec![
+            (GRAPH_SHA256, encoder.executed().graph.to_string()),
+            (PREPROCESSING, labelled::mode_name(args.decode.mode())),
+        ];
+        ("image_embeds", "paths", made_by, outcome)
     } else {
         let mut encoder = TextEncoder::open(&runtime, &bundle, args.model.session()?)?;
         let mut outcome = Outcome::Answered;
@@ -48,7 +51,7 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
                 }
             }
         }
-        ("text_embeds", "texts", None, outcome)
+        ("text_embeds", "texts", Vec::new(), outcome)
     };
     if rows.is_empty() {
         return Ok(outcome);
@@ -60,7 +63,7 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
         shape.clone(),
         &values,
         (names, &rows),
-        graph,
+        made_by,
     )?;
     if format == Format::Json {
         report::json(

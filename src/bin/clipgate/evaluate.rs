@@ -77,7 +77,7 @@ pub(crate) fn run(args: &EvaluateArgs, format: Format) -> Result<Outcome> {
     let mut models = models::open(args, &runtime)?;
     let sets = sets::read(args, &models[0].bank)?;
     for set in &sets {
-        set.check_graph(models[0].executed.graph)?;
+        set.check_origin(&models[0].executed)?;
     }
     if let Some(output) = &output {
         let files = [&args.id, &args.embeddings, &args.bank, &args.calibration];
@@ -162,7 +162,12 @@ fn embed(
     let mut seen = Vec::new();
     if !lists.is_empty() {
         let mut workers = models::workers(models, args, runtime)?;
-        seen = encode(&mut workers, &lists, &args.decode, format);
+        let seen_by: Vec<_> = models
+            .iter()
+            .map(|model| &model.bundle.manifest().preprocessing)
+            .collect();
+        let decode = args.decode.options(&seen_by);
+        seen = encode(&mut workers, &lists, decode, format);
     }
     let mut seen = seen.into_iter();
     let mut embedded: Vec<Vec<Embedded>> = models.iter().map(|_| Vec::new()).collect();

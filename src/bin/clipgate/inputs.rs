@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clipgate::{
-    Bundle, Calibration, DecodeLimits, Error, ErrorKind, Frame, LabelBank, Result, Runtime,
-    SessionOptions, TextEncoder, decode_file,
+    Bundle, Calibration, DecodeLimits, DecodeOptions, Error, ErrorKind, Frame, ImageDecoder,
+    LabelBank, Preprocessing, Result, Runtime, SessionOptions, TextEncoder,
 };
 
+use clipgate::calibration::PreprocessingMode;
 use indicatif::ProgressBar;
 
 use crate::args::{DecodeArgs, Format, ModelArgs};
@@ -48,20 +49,38 @@ impl DecodeArgs {
         limits.max_file_bytes = self.max_megabytes.map_or(limits.max_file_bytes, million);
         limits
     }
+
+    /// How files are decoded for models of these preprocessings.
+    pub(crate) fn options(&self, models: &[&Preprocessing]) -> DecodeOptions {
+        let largest = models.iter().map(|preprocessing| preprocessing.size).max();
+        DecodeOptions {
+            limits: self.limits(),
+            fast_for: largest.filter(|_| self.fast_decode),
+        }
+    }
+
+    /// What a calibration of pixels that were decoded so is bound to.
+    pub(crate) fn mode(&self) -> PreprocessingMode {
+        if self.fast_decode {
+            PreprocessingMode::FastDecode
+        } else {
+            PreprocessingMode::Exact
+        }
+    }
 }
 
 /// Hands each image that decodes to `answer`, with its place in the list; an image that fails is reported and the rest goes on.
 pub(crate) fn each_image(
     images: &[PathBuf],
-    decode: &DecodeArgs,
+    decode: DecodeOptions,
     format: Format,
     progress: &ProgressBar,
     mut answer: impl FnMut(usize, &Path, &Frame<'_>) -> Result<Outcome>,
 ) -> Outcome {
-    let limits = decode.limits();
+    let mut decoder = ImageDecoder::new(decode);
     let mut outcome = Outcome::Answered;
     for (place, path) in images.iter().enumerate() {
-        let result = decode_file(path, &limits).and_then(|image| {
+        let result = decoder.decode_file(path).and_then(|image| {
             image
                 .frame()
                 .and_then(|frame| answer(place, path, &frame))

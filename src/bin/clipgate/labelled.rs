@@ -8,14 +8,15 @@ mod tensors;
 
 use std::path::Path;
 
-use clipgate::{Embedding, Gate, ImageEncoder, LabelBank, Result};
+use clipgate::calibration::PreprocessingMode;
+use clipgate::{DecodeOptions, Embedding, Error, ErrorKind, Gate, ImageEncoder, LabelBank, Result};
 
-use crate::args::{DecodeArgs, Format};
+use crate::args::Format;
 use crate::exit_code::Outcome;
 use crate::{inputs, report};
 
 pub(crate) use list::ImageList;
-pub(crate) use tensors::GRAPH_SHA256;
+pub(crate) use tensors::{GRAPH_SHA256, PREPROCESSING};
 
 /// Images as embeddings, each with its label where the source tells.
 #[derive(Debug)]
@@ -32,6 +33,16 @@ pub(crate) struct Embedded {
     pub(crate) failed: usize,
     /// SHA-256 of the graph that made the embeddings, where that is known.
     pub(crate) graph_sha256: Option<String>,
+    /// How their pixels were made, where embeddings of a file say so.
+    pub(crate) preprocessing: Option<String>,
+}
+
+/// The name that calibrations and files of embeddings give a mode.
+pub(crate) fn mode_name(mode: PreprocessingMode) -> String {
+    serde_json::to_value(mode)
+        .ok()
+        .and_then(|value| Some(value.as_str()?.to_owned()))
+        .unwrap_or_default()
 }
 
 /// An image that shows nothing.
@@ -86,6 +97,22 @@ impl Embedded {
                 .collect(),
             failed: self.failed,
             graph_sha256: self.graph_sha256.clone(),
+            preprocessing: self.preprocessing.clone(),
+        }
+    }
+
+    /// Refuses embeddings that say that their pixels were made in another way than `--fast-decode` now tells.
+    pub(crate) fn check_mode(&self, mode: PreprocessingMode) -> Result<()> {
+        match &self.preprocessing {
+            Some(made) if *made != mode_name(mode) => Err(Error::new(
+                ErrorKind::Caller,
+                format!(
+                    "the embeddings are of pixels made in the way `{made}`, not `{}`: give --fast-decode to both \
+                     commands or to none",
+                    mode_name(mode)
+                ),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -101,7 +128,7 @@ impl ImageList {
     pub(crate) fn encode(
         &self,
         encoders: &mut [&mut ImageEncoder],
-        decode: &DecodeArgs,
+        decode: DecodeOptions,
         format: Format,
         what: &'static str,
     ) -> Vec<Embedded> {
@@ -114,6 +141,7 @@ impl ImageList {
                 unusable: Vec::new(),
                 failed: self.strays().len(),
                 graph_sha256: Some(encoder.executed().graph.to_string()),
+                preprocessing: None,
             })
             .collect();
         for (path, error) in self.strays() {

@@ -141,7 +141,7 @@ pub(crate) fn write_tensor(
     shape: Vec<usize>,
     values: &[f32],
     rows: (&str, &[String]),
-    more: Option<(&str, String)>,
+    more: Vec<(&str, String)>,
 ) -> Result<()> {
     let refused = |error: safetensors::SafeTensorError| {
         Error::new(
@@ -153,7 +153,10 @@ pub(crate) fn write_tensor(
     let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(values)).map_err(refused)?;
     let names = serde_json::Value::from(rows.1.to_vec()).to_string();
     let mut metadata = HashMap::from([(rows.0.to_owned(), names)]);
-    metadata.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    metadata.extend(
+        more.into_iter()
+            .map(|(name, value)| (name.to_owned(), value)),
+    );
     let bytes = safetensors::serialize([(tensor, view)], Some(metadata)).map_err(refused)?;
     output.write(&bytes)
 }

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
     let progress = report::progress(args.images.len(), "preprocessing");
     let outcome = inputs::each_image(
         &args.images,
-        &args.decode,
+        args.decode.options(&[&preprocessing]),
         format,
         &progress,
         |_, path, frame| {
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &PreprocessArgs, format: Format) -> Result<Outcome> {
         vec![paths.len(), 3, size, size],
         &values,
         ("paths", &paths),
-        None,
+        Vec::new(),
     )?;
     if !json {
         report::line(&format!(

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use clipgate::{DecodeLimits, Embedding, Gate, ImageEncoder, Result, decode_file};
+use clipgate::{DecodeOptions, Embedding, Gate, ImageDecoder, ImageEncoder, Result};
 use indicatif::ProgressBar;
 
-use crate::args::{DecodeArgs, Format};
+use crate::args::Format;
 use crate::labelled::{Embedded, ImageList, Unusable};
 use crate::report;
 
@@ -21,7 +21,7 @@ type Seen = Option<Vec<Embedding>>;
 pub(super) fn encode(
     workers: &mut [Worker],
     lists: &[&ImageList],
-    decode: &DecodeArgs,
+    decode: DecodeOptions,
     format: Format,
 ) -> Vec<Vec<Embedded>> {
     let jobs: Vec<(usize, usize)> = lists
@@ -30,7 +30,7 @@ pub(super) fn encode(
         .flat_map(|(list, images)| (0..images.paths().len()).map(move |place| (list, place)))
         .collect();
     let progress = report::progress(jobs.len(), "embedding");
-    let seen = all(workers, lists, &jobs, &decode.limits(), &progress);
+    let seen = all(workers, lists, &jobs, decode, &progress);
     progress.finish_and_clear();
 
     let models = workers.first().map_or(0, Vec::len);
@@ -83,6 +83,7 @@ fn empty(workers: &[Worker], model: usize, list: &ImageList) -> Embedded {
         unusable: Vec::new(),
         failed: list.strays().len(),
         graph_sha256: encoder.map(|encoder| encoder.executed().graph.to_string()),
+        preprocessing: None,
     }
 }
 
@@ -91,7 +92,7 @@ fn all(
     workers: &mut [Worker],
     lists: &[&ImageList],
     jobs: &[(usize, usize)],
-    limits: &DecodeLimits,
+    decode: DecodeOptions,
     progress: &ProgressBar,
 ) -> Vec<Result<Seen>> {
     let next = AtomicUsize::new(0);
@@ -105,10 +106,11 @@ fn all(
             .iter_mut()
             .map(|worker| {
                 scope.spawn(|| {
+                    let mut decoder = ImageDecoder::new(decode);
                     let mut done = Vec::new();
                     while let Some((job, path)) = take() {
-                        let seen = decode_file(path, limits).and_then(|image| {
-                            see(worker, &image).map_err(|error| error.at(path.display()))
+                        let seen = decoder.decode_file(path).and_then(|image| {
+                            see(worker, image).map_err(|error| error.at(path.display()))
                         });
                         done.push((job, seen));
                         progress.inc(1);

@@ -73,7 +73,10 @@ impl Model {
             &bundle,
             args.model.session()?,
         )?;
-        let executed = bundle.executed_graph()?;
+        let executed = ExecutedGraph {
+            preprocessing: args.decode.mode(),
+            ..bundle.executed_graph()?
+        };
         let mut model = Self {
             name: bundle.manifest().id.clone(),
             bundle,

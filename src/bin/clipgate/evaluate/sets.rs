@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clipgate::{Digest, Error, ErrorKind, LabelBank, Result};
+use clipgate::{Error, ErrorKind, ExecutedGraph, LabelBank, Result};
 
 use super::EvaluateArgs;
 use crate::labelled::{Embedded, ImageList};
@@ -154,11 +154,15 @@ impl Set {
         }
     }
 
-    /// Refuses embeddings that say that another graph than `graph` made them.
-    pub(super) fn check_graph(&self, graph: Digest) -> Result<()> {
+    /// Refuses embeddings that say that another graph made them, or from pixels that were made in another way.
+    pub(super) fn check_origin(&self, executed: &ExecutedGraph) -> Result<()> {
         let Source::Embeddings(embedded) = &self.source else {
             return Ok(());
         };
+        let graph = executed.graph;
+        embedded
+            .check_mode(executed.preprocessing)
+            .map_err(|error| error.at(&self.name))?;
         match &embedded.graph_sha256 {
             Some(other) if *other != graph.to_string() => Err(refused(format!(
                 "made by the graph {other}, but the bundle's is {graph}"

@@ -17,6 +17,8 @@ const UNIT_TOLERANCE: f64 = 1e-3;
 /// The metadata in which `clipgate embed` names the rows, and the graph that made them.
 const PATHS: &str = "paths";
 pub(crate) const GRAPH_SHA256: &str = "graph_sha256";
+/// The metadata in which it tells how pixels were made.
+pub(crate) const PREPROCESSING: &str = "preprocessing";
 
 /// Reads `image_embeds` [N, `dimension`] f32, and `labels` [N] of any integer type below `label_count` where labels
 /// are asked. Metadata may name the rows (`paths`, a JSON list) and the graph (`graph_sha256`).
@@ -54,6 +56,7 @@ pub(crate) fn read(path: &Path, dimension: usize, label_count: Option<usize>) ->
         unusable: Vec::new(),
         failed: 0,
         graph_sha256: metadata.get(GRAPH_SHA256).cloned(),
+        preprocessing: metadata.get(PREPROCESSING).cloned(),
     })
 }
 
