@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors};
 
-use crate::bank::{LabelBank, SharedBytes};
+use crate::bank::LabelBank;
+use crate::bytes::SharedBytes;
 use crate::calibration::Calibration;
 use crate::digest::Digest;
 use crate::embedding::Embedding;

@@ -1,13 +1,13 @@
-//! Reading whole files into private memory.
+//! Whole files: read into private memory, or mapped.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use memmap2::MmapMut;
+use memmap2::{Mmap, MmapMut};
 
-use crate::bank::SharedBytes;
+use crate::bytes::SharedBytes;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads a regular file of 1 to `limit` bytes into private, page-aligned memory.
@@ -19,17 +19,36 @@ use crate::error::{Error, ErrorKind, Result};
 /// [`ErrorKind::Caller`] if the file is missing, empty, too large or not a regular file;
 /// [`ErrorKind::Machine`] if it cannot be read. Both name the file.
 pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
-    let failed = |error: io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::UnexpectedEof => ErrorKind::Caller,
-            _ => ErrorKind::Machine,
-        };
-        Error::new(kind, "cannot be read")
-            .with_source(error)
-            .at(path.display())
-    };
+    let (mut file, size) = open(path, limit)?;
+    let failed = |error| unreadable(error, path);
+    let mut memory = MmapMut::map_anon(size).map_err(failed)?;
+    file.read_exact(&mut memory).map_err(failed)?;
+    let memory = memory.make_read_only().map_err(failed)?;
+    Ok(Arc::new(memory))
+}
+
+/// Maps a regular file of 1 to `limit` bytes, read-only: its pages are read when they are needed, are shared with other
+/// processes and are given back when memory is short, so that a file larger than the memory can be used.
+///
+/// **The file must not change while it is mapped.** One that is truncated kills the process with SIGBUS at the next
+/// access; one that is written to changes what was checked. Replace it by renaming another file over it: the mapping
+/// keeps the old one.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn map_file(path: &Path, limit: u64) -> Result<SharedBytes> {
+    let (file, _) = open(path, limit)?;
+    #[expect(unsafe_code, reason = "a mapping is as safe as its file is left alone")]
+    // SAFETY: the mapping is read-only and lives as long as the bytes that borrow from it. That nobody changes the file
+    // meanwhile is asked of the caller above; bytes that change nevertheless are numbers of any value, for which every
+    // computation here is defined, and names are copied when they are checked.
+    let map = unsafe { Mmap::map(&file) }.map_err(|error| unreadable(error, path))?;
+    Ok(Arc::new(map))
+}
+
+/// A regular file of 1 to `limit` bytes, and how many.
+fn open(path: &Path, limit: u64) -> Result<(File, usize)> {
+    let failed = |error| unreadable(error, path);
     let refused = |rule: String| Error::caller(rule).at(path.display());
     // Asked before opening: opening a named pipe waits for a writer, perhaps for ever.
     let metadata = std::fs::metadata(path).map_err(failed)?;
@@ -39,7 +58,7 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
     if !metadata.is_file() {
         return Err(refused("not a regular file".to_owned()));
     }
-    let mut file = File::open(path).map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     if size == 0 {
         return Err(refused("the file is empty".to_owned()));
@@ -47,11 +66,18 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
     if size > limit {
         return Err(refused(format!("{size} bytes, above the limit of {limit}")));
     }
-    let mut memory = usize::try_from(size)
-        .map_err(io::Error::other)
-        .and_then(MmapMut::map_anon)
-        .map_err(failed)?;
-    file.read_exact(&mut memory).map_err(failed)?;
-    let memory = memory.make_read_only().map_err(failed)?;
-    Ok(Arc::new(memory))
+    let size = usize::try_from(size).map_err(|error| failed(io::Error::other(error)))?;
+    Ok((file, size))
+}
+
+fn unreadable(error: io::Error, path: &Path) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::UnexpectedEof => {
+            ErrorKind::Caller
+        }
+        _ => ErrorKind::Machine,
+    };
+    Error::new(kind, "cannot be read")
+        .with_source(error)
+        .at(path.display())
 }

@@ -1,10 +1,11 @@
 //! A label: the name that a user gave to what an image may show.
 
-use std::collections::HashSet;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::distinct::repeated;
 use crate::error::{Error, Result};
 
 /// The longest name of a label, in bytes.
@@ -28,10 +29,10 @@ pub struct Label {
     name: Arc<str>,
     /// WordNet synset, where the bank's maker knew it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    wnid: Option<String>,
+    wnid: Option<Box<str>>,
     /// The texts whose embeddings were averaged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    prompts: Vec<String>,
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    prompts: Box<[String]>,
 }
 
 impl Label {
@@ -44,14 +45,14 @@ impl Label {
         let label = Self {
             name: name.trim().into(),
             wnid: None,
-            prompts: Vec::new(),
+            prompts: Box::default(),
         };
         label.check()?;
         Ok(label)
     }
 
     pub(crate) fn with_prompts(mut self, prompts: Vec<String>) -> Self {
-        self.prompts = prompts;
+        self.prompts = prompts.into();
         self
     }
 
@@ -106,17 +107,19 @@ pub(crate) fn check_labels(labels: &[Label]) -> Result<()> {
             labels.len()
         )));
     }
-    let mut seen = HashSet::with_capacity(labels.len());
     for (row, label) in labels.iter().enumerate() {
         label
             .check()
             .map_err(|error| error.at(format!("label {}", row + 1)))?;
-        if !seen.insert(label.name.trim().to_lowercase()) {
-            return Err(Error::caller(format!(
-                "label {:?} occurs twice (upper and lower case count as equal)",
-                label.name
-            )));
-        }
     }
-    Ok(())
+    let lower = |row: usize| labels[row].name.trim().to_lowercase();
+    let hasher = BuildHasherDefault::<DefaultHasher>::default();
+    let hashes = (0..labels.len()).map(|row| hasher.hash_one(lower(row)));
+    match repeated(hashes, |a, b| lower(a).cmp(&lower(b))) {
+        None => Ok(()),
+        Some((_, later)) => Err(Error::caller(format!(
+            "label {:?} occurs twice (upper and lower case count as equal)",
+            labels[later].name
+        ))),
+    }
 }

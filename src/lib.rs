@@ -32,8 +32,10 @@ compile_error!(
 
 mod backend;
 mod bank;
+mod bank_file;
 pub mod bounds;
 mod bundle;
+mod bytes;
 pub mod calibration;
 mod classifier;
 pub mod conformal;
@@ -42,6 +44,7 @@ mod decision;
 mod decode;
 
 mod digest;
+mod distinct;
 pub mod drift;
 mod embedding;
 mod encoder;
@@ -53,6 +56,7 @@ mod frame;
 mod gate;
 mod label;
 pub mod metrics;
+mod nearest;
 mod negatives;
 mod ood;
 mod preprocess;
@@ -82,10 +86,12 @@ pub mod docs {
 mod readme {}
 
 pub use backend::{Backend, ElementType, InputMut, MAX_ELEMENTS, TensorSpec};
-pub use bank::{LabelBank, MAX_DIMENSION, SharedBytes};
+pub use bank::{LabelBank, MAX_DIMENSION, Rows};
+pub use bank_file::MAX_BANK_BYTES;
 pub use bundle::{
     BUNDLE_SCHEMA, Bundle, FileDigest, FileEntry, Manifest, SelfTest, TextEncoderEntry,
 };
+pub use bytes::SharedBytes;
 pub use calibration::{Calibration, Promise, PromiseKind};
 pub use classifier::{Candidate, Classification, Classifier, ClassifierOptions, Timings};
 pub use decision::{Abstention, Decision, Prediction, Reason, SetLabel};
@@ -103,6 +109,7 @@ pub use frame::{
 };
 pub use gate::{CalibrationFit, ExecutedGraph, Gate, MIN_LUMA_DEVIATION};
 pub use label::{Label, MAX_LABELS, MAX_NAME_BYTES};
+pub use nearest::{LabelSearch, Neighbor};
 pub use negatives::{Lent, Mined, Miner, NOT_LENT, TOO_NEAR};
 pub use ood::{NEG_LABEL_GROUP_SIZE, NEG_LABEL_GROUPS, OodScore, OodScores};
 pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Preprocessor, Resize};

@@ -8,8 +8,6 @@ mod mining;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use ndarray::ArrayView2;
-
 use crate::bank::LabelBank;
 use crate::error::Result;
 use crate::label::Label;
@@ -44,17 +42,14 @@ impl Seen {
 }
 
 /// Labels and negatives with their rows.
-fn texts(bank: &LabelBank) -> impl Iterator<Item = (&Label, &[f32])> {
-    fn rows(view: ArrayView2<'_, f32>) -> &[f32] {
-        view.to_slice().unwrap_or_default()
-    }
-    let dimension = bank.dimension();
-    let labels = rows(bank.text_embeds()).chunks_exact(dimension);
-    let negatives = rows(bank.negative_embeds()).chunks_exact(dimension);
-    bank.labels()
+fn texts(bank: &LabelBank) -> Result<impl Iterator<Item = (&Label, &[f32])>> {
+    let labels = bank.exact_rows()?.chunks_exact(bank.dimension());
+    let negatives = bank.negative_rows().chunks_exact(bank.dimension());
+    Ok(bank
+        .labels()
         .iter()
         .zip(labels)
-        .chain(bank.negatives().iter().zip(negatives))
+        .chain(bank.negatives().iter().zip(negatives)))
 }
 
 fn bank_of(

@@ -120,7 +120,7 @@ fn texts(images: usize) -> (Vec<f32>, Vec<i64>) {
     let bank = bundles_bank();
     let rows = (0..images).map(|image| image % 8);
     let values = rows.clone().enumerate().flat_map(|(image, row)| {
-        let mut values = bank.text_embeds().row(row).to_vec();
+        let mut values = bank.text_embeds().unwrap().row(row).to_vec();
         values[0] += image as f32 * 1e-4;
         values
     });

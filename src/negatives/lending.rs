@@ -29,17 +29,18 @@ impl LabelBank {
     /// rule, with the largest cosine as Chen et al. 2024, arXiv 2410.08611, use it).
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the dimensions differ.
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the dimensions differ, or one of the banks has int8 rows only.
     pub fn with_negatives_of(self, other: &Self) -> Result<(Self, Lent)> {
         other.check_dimension(self.dimension())?;
         let mut seen = Seen::labels_of(&self);
         let mut lent = Lent::default();
         let mut candidates = Vec::new();
-        for (label, row) in texts(other) {
+        let own = self.exact_rows()?;
+        for (label, row) in texts(other)? {
             if !seen.names.insert(key(label.name())) || !seen.insert_row(row) {
                 lent.same += 1;
             } else {
-                candidates.push((largest_cosine(&self, row), label, row));
+                candidates.push((largest_cosine(own, row), label, row));
             }
         }
         lent.too_near = (candidates.len() as f64 * NOT_LENT).floor() as usize;
@@ -55,10 +56,10 @@ impl LabelBank {
     }
 }
 
-fn largest_cosine(bank: &LabelBank, row: &[f32]) -> f32 {
-    let labels = bank.text_embeds();
-    let rows = labels.rows().into_iter().filter_map(|text| text.to_slice());
-    rows.map(|text| dot(text, row))
+fn largest_cosine(texts: &[f32], row: &[f32]) -> f32 {
+    texts
+        .chunks_exact(row.len().max(1))
+        .map(|text| dot(text, row))
         .fold(f32::NEG_INFINITY, f32::max)
 }
 

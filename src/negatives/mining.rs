@@ -3,8 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use ndarray::ArrayView2;
-
 use super::{Seen, bank_of, key, texts};
 use crate::bank::LabelBank;
 use crate::embedding::{Embedding, dot};
@@ -55,7 +53,8 @@ pub struct Mined {
 /// # Ok::<(), clipgate::Error>(())
 /// ```
 pub struct Miner<'a> {
-    labels: ArrayView2<'a, f32>,
+    labels: &'a [f32],
+    dimension: usize,
     most: usize,
     most_of_list: usize,
     farthest: Vec<Candidate>,
@@ -77,7 +76,8 @@ impl<'a> Miner<'a> {
     /// A miner that keeps `most` negatives for these labels.
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if `most` is more than [`MAX_LABELS`].
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if `most` is more than [`MAX_LABELS`], or
+    /// the bank has int8 rows only.
     pub fn new(labels: &'a LabelBank, most: usize) -> Result<Self> {
         if most > MAX_LABELS {
             return Err(Error::caller(format!(
@@ -85,7 +85,8 @@ impl<'a> Miner<'a> {
             )));
         }
         Ok(Self {
-            labels: labels.text_embeds(),
+            labels: labels.exact_rows()?,
+            dimension: labels.dimension(),
             most,
             most_of_list: most,
             farthest: Vec::new(),
@@ -128,11 +129,11 @@ impl<'a> Miner<'a> {
     }
 
     fn offer_row(&mut self, label: Label, row: &[f32]) -> Result<()> {
-        if row.len() != self.labels.ncols() {
+        if row.len() != self.dimension {
             return Err(Error::caller(format!(
                 "a word's embedding has {} values, the labels' have {}: it is of another model",
                 row.len(),
-                self.labels.ncols()
+                self.dimension
             )));
         }
         if !self.seen.insert_row(row) {
@@ -140,9 +141,8 @@ impl<'a> Miner<'a> {
             return Ok(());
         }
         self.cosines.clear();
-        let rows = self.labels.rows().into_iter();
-        self.cosines
-            .extend(rows.filter_map(|text| text.to_slice().map(|text| dot(text, row))));
+        let rows = self.labels.chunks_exact(self.dimension);
+        self.cosines.extend(rows.map(|text| dot(text, row)));
         self.cosines.sort_unstable_by(f32::total_cmp);
         if self
             .cosines
@@ -169,13 +169,13 @@ impl<'a> Miner<'a> {
     /// Offers every label and negative of another bank whose name `admits` admits; the embeddings are used as they are.
     ///
     /// # Errors
-    /// As [`offer`](Self::offer).
+    /// As [`offer`](Self::offer), and [`ErrorKind::Caller`](crate::ErrorKind::Caller) if it has int8 rows only.
     pub fn offer_bank(
         &mut self,
         vocabulary: &LabelBank,
         mut admits: impl FnMut(&str) -> bool,
     ) -> Result<()> {
-        for (label, row) in texts(vocabulary) {
+        for (label, row) in texts(vocabulary)? {
             if admits(label.name()) && self.wants(label.name()) {
                 self.offer_row(label.clone(), row)?;
             }
@@ -193,7 +193,7 @@ impl<'a> Miner<'a> {
         self.mined.nearer += self.farthest.len().saturating_sub(self.most);
         self.farthest.truncate(self.most);
         self.mined.kept = self.farthest.len();
-        let dimension = self.labels.ncols();
+        let dimension = self.dimension;
         let bank = bank_of(
             self.farthest.into_iter().map(|kept| (kept.label, kept.row)),
             dimension,

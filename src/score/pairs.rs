@@ -2,7 +2,6 @@
 
 use super::Scores;
 use crate::bank::LabelBank;
-use crate::embedding::dot;
 
 /// Labels and negatives that are paired with each other: "k_pos" and "k_neg" of NegRefine's authors' code.
 const PAIRED: usize = 5;
@@ -20,17 +19,14 @@ pub(crate) struct Pair {
 /// `(a + b) / |a + b|`, and `|a + b|² = 2 + 2 a·b`.
 pub(super) fn pair(bank: &LabelBank, scores: &mut Scores) {
     scores.pairs.clear();
-    let (texts, negatives) = (bank.text_embeds(), bank.negative_embeds());
+    let negatives = bank.negative_rows();
     for label in nearest(&scores.similarities).into_iter().flatten() {
         for negative in nearest(&scores.negative_similarities).into_iter().flatten() {
-            let (Some(a), Some(b)) = (
-                texts.row(label).to_slice(),
-                negatives.row(negative).to_slice(),
-            ) else {
-                continue;
-            };
+            let text = &negatives[negative * bank.dimension()..][..bank.dimension()];
             let sum = scores.similarities[label] + scores.negative_similarities[negative];
-            let length = (2.0 + 2.0 * dot(a, b)).max(f32::EPSILON).sqrt();
+            let length = (2.0 + 2.0 * bank.label_dot(label, text))
+                .max(f32::EPSILON)
+                .sqrt();
             scores.pairs.push(Pair {
                 both: (sum / length).clamp(-1.0, 1.0),
                 negative: scores.negative_similarities[negative],

@@ -66,7 +66,7 @@ pub(super) fn graph() -> String {
 /// negative.
 pub(super) fn embeddings(file: &Path, each: usize, graph_sha256: Option<&str>, labelled: bool) {
     let bank = bank();
-    let (text, negatives) = (bank.text_embeds(), bank.negative_embeds());
+    let (text, negatives) = (bank.text_embeds().unwrap(), bank.negative_embeds());
     let (mut values, mut labels) = (Vec::new(), Vec::new());
     for label in 0..8 {
         for image in 0..each {

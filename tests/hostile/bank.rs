@@ -97,6 +97,159 @@ fn each_broken_rule_has_its_own_error() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Tensors of a bank with int8 rows, of which a test breaks one.
+fn int8_tensors() -> HashMap<&'static str, (Dtype, Vec<usize>, Vec<u8>)> {
+    let floats = |values: &[f32]| bytemuck::cast_slice(values).to_vec();
+    HashMap::from([
+        (
+            "text_embeds",
+            (Dtype::F32, vec![2, 2], floats(&[1., 0., 0., 1.])),
+        ),
+        (
+            "text_embeds_q8",
+            (Dtype::I8, vec![2, 2], vec![127, 129, 129, 127]),
+        ),
+        (
+            "text_embeds_q8_steps",
+            (Dtype::F32, vec![2], floats(&[0.5 / 127.; 2])),
+        ),
+        (
+            "text_embeds_q8_mean",
+            (Dtype::F32, vec![2], floats(&[0.5; 2])),
+        ),
+        ("label_names", (Dtype::U8, vec![8], b"cat\ndog\n".to_vec())),
+    ])
+}
+
+fn int8_file(
+    tensors: &HashMap<&'static str, (Dtype, Vec<usize>, Vec<u8>)>,
+    metadata: Option<HashMap<String, String>>,
+) -> SharedBytes {
+    let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
+        (
+            *name,
+            TensorView::new(*dtype, shape.clone(), bytes).unwrap(),
+        )
+    });
+    Arc::new(safetensors::serialize(views, metadata).unwrap())
+}
+
+#[test]
+fn each_broken_rule_of_int8_rows_has_its_own_error() {
+    let nan = || bytemuck::cast_slice(&[f32::NAN, 0.5 / 127.]).to_vec();
+    let floats = |values: &[f32]| bytemuck::cast_slice(values).to_vec();
+    let bytes = |text: &[u8]| Some((Dtype::U8, vec![text.len()], text.to_vec()));
+    let cases = [
+        (
+            "text_embeds_q8_steps",
+            None,
+            "but not `text_embeds_q8_steps`",
+        ),
+        ("text_embeds_q8_mean", None, "but not `text_embeds_q8_mean`"),
+        (
+            "text_embeds_q8_steps",
+            Some((Dtype::F32, vec![2], nan())),
+            "has the step NaN",
+        ),
+        (
+            "text_embeds_q8_mean",
+            Some((Dtype::F32, vec![2], nan())),
+            "mean holds NaN",
+        ),
+        (
+            "text_embeds_q8_steps",
+            Some((Dtype::F32, vec![2], floats(&[-0.001, 1.]))),
+            "has the step -0.001",
+        ),
+        (
+            "text_embeds_q8_steps",
+            Some((Dtype::F32, vec![1], floats(&[1.]))),
+            "F32 [2] is needed",
+        ),
+        (
+            "text_embeds_q8",
+            Some((Dtype::I8, vec![1, 2], vec![127; 2])),
+            "1 rows for 2 labels",
+        ),
+        (
+            "text_embeds_q8",
+            Some((Dtype::U8, vec![2, 2], vec![127; 4])),
+            "I8 is needed",
+        ),
+        (
+            "text_embeds_q8",
+            Some((Dtype::I8, vec![2, 2], vec![127, 129, 129, 126])),
+            "\"dog\" is not the rounding",
+        ),
+        (
+            "text_embeds",
+            Some((Dtype::F32, vec![2, 1], floats(&[1., -1.]))),
+            "`text_embeds_q8` has 2 columns",
+        ),
+        ("label_names", bytes(b"cat\ndog"), "line feed"),
+        ("label_names", bytes(b"cat\n"), "2 rows for 1 labels"),
+        ("label_names", bytes(b"cat\nCAT\n"), "twice"),
+        ("label_names", bytes(b"cat\n\xff\n"), "not UTF-8"),
+        (
+            "label_names",
+            bytes(b"cat\n\n"),
+            "label 2: a label without a name",
+        ),
+        ("label_names", bytes(b"\n"), "without a name"),
+        ("label_names", None, "names no `labels`"),
+    ];
+    assert!(LabelBank::from_safetensors(int8_file(&int8_tensors(), None)).is_ok());
+    let mut wrong = Vec::new();
+    for (name, tensor, says) in cases {
+        let mut tensors = int8_tensors();
+        tensors.remove(name);
+        tensors.extend(tensor.map(|tensor| (name, tensor)));
+        match LabelBank::from_safetensors(int8_file(&tensors, None)) {
+            Ok(_) => wrong.push(format!("{says}: was accepted")),
+            Err(error) if error.kind() == ErrorKind::Caller && error.report().contains(says) => {}
+            Err(error) => wrong.push(format!("{says}: {:?} {}", error.kind(), error.report())),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn int8_rows_alone_are_unit_rows_that_differ() {
+    let refused = |name, tensor| {
+        let mut tensors = int8_tensors();
+        tensors.remove("text_embeds");
+        assert!(LabelBank::from_safetensors(int8_file(&tensors, None)).is_ok());
+        tensors.insert(name, tensor);
+        let error = LabelBank::from_safetensors(int8_file(&tensors, None)).unwrap_err();
+        error.report()
+    };
+    let same = (Dtype::I8, vec![2, 2], vec![127, 129, 127, 129]);
+    assert!(refused("text_embeds_q8", same).contains("the same embedding"));
+    let short = (Dtype::I8, vec![2, 2], vec![127, 129, 0, 0]);
+    assert!(refused("text_embeds_q8", short).contains("\"dog\" has length 0.7"));
+    let twice = HashMap::from([(
+        "labels".to_owned(),
+        r#"[{"name":"a"},{"name":"b"}]"#.to_owned(),
+    )]);
+    let error = LabelBank::from_safetensors(int8_file(&int8_tensors(), Some(twice))).unwrap_err();
+    assert!(error.report().contains("in the metadata and in the tensor"));
+}
+
+#[test]
+fn a_row_that_int8_would_bend_is_refused() {
+    // One value takes the steps for itself, and the others, half of the length, vanish.
+    let mut row = vec![0.003; 10_001];
+    row[0] = (1.0f32 - 10_000.0 * 0.003 * 0.003).sqrt();
+    let mut other = vec![0.0; 10_001];
+    other[1] = 1.0;
+    let labels = vec![Label::new("cat").unwrap(), Label::new("dog").unwrap()];
+    let bank = LabelBank::new(labels, [row, other].concat(), 10_001).unwrap();
+    let result = bank.with_rows(clipgate::Rows::Int8);
+    if let Ok(bank) = result {
+        panic!("{bank:?} was accepted");
+    }
+}
+
 #[test]
 fn every_truncation_of_a_bank_is_an_error() {
     let labels = vec![Label::new("cat").unwrap(), Label::new("dog").unwrap()];
@@ -143,7 +296,7 @@ fn a_bank_of_another_model_is_refused() {
 fn one_label_is_decided_by_similarity_alone() {
     let bundle = Bundle::embedded().unwrap();
     let default = bundle.label_bank().unwrap();
-    let row = default.text_embeds().row(0).to_vec();
+    let row = default.text_embeds().unwrap().row(0).to_vec();
     let threshold = bundle
         .calibration()
         .unwrap()
@@ -188,7 +341,7 @@ fn a_hundred_thousand_labels_give_the_right_answer() {
         embedding[first] = 0.6;
         embedding[second] = if first == second { 1.0 } else { 0.8 };
         if row == LABELS - 7 {
-            embedding = default.text_embeds().row(3).to_vec();
+            embedding = default.text_embeds().unwrap().row(3).to_vec();
         }
         rows.extend(embedding);
         labels.push(Label::new(&format!("label {row}")).unwrap());
