@@ -18,8 +18,8 @@ use crate::report;
 /// The largest text file of labels or templates, in bytes.
 const MAX_LIST_BYTES: u64 = 64 << 20;
 
-/// The largest label bank, in bytes: a million labels of 512 values are 2 GiB.
-const MAX_BANK_BYTES: u64 = 4 << 30;
+/// Banks of more bytes are mapped: below, a private copy takes little memory and cannot be pulled away.
+const MAPPED_FROM: u64 = 256 << 20;
 
 /// The bundle that the user named, or the embedded one.
 pub(crate) fn bundle(directory: Option<&Path>) -> Result<Bundle> {
@@ -159,10 +159,12 @@ pub(crate) fn lender(bundle: &Bundle) -> Result<Option<LabelBank>> {
     }
 }
 
-/// A label bank's file.
+/// A label bank's file: read, or mapped where it is large.
 pub(crate) fn bank(path: &Path) -> Result<LabelBank> {
-    let bytes = clipgate::file::read_file(path, MAX_BANK_BYTES)?;
-    LabelBank::from_safetensors(bytes).map_err(|error| error.at(path.display()))
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() > MAPPED_FROM => LabelBank::open_mapped(path),
+        _ => LabelBank::open(path),
+    }
 }
 
 /// A calibration file of the user's own.

@@ -1,15 +1,15 @@
-//! `clipgate labels build`: labels in words to a label bank.
+//! `clipgate labels`: label banks from words, and from other banks.
 
-use clipgate::{LabelBank, Result, TextEncoder};
+use clipgate::{LabelBank, Result, Rows, TextEncoder};
 use serde::Serialize;
 
-use crate::args::{BuildArgs, Format};
+use crate::args::{BuildArgs, ConvertArgs, Format, RowsArg};
 use crate::exit_code::Outcome;
 use crate::output::Output;
 use crate::vocabulary::{self, Source};
 use crate::{inputs, report, runtime_search};
 
-/// The line of `--format json`.
+/// The line that `labels build --format json` prints.
 #[derive(Serialize)]
 struct Line {
     output: String,
@@ -39,6 +39,7 @@ pub(crate) fn build(args: &BuildArgs, format: Format) -> Result<Outcome> {
     let lender = inputs::lender(&bundle)?;
     let (bank, source) =
         vocabulary::add_negatives(bank?, args, &templates, &mut encoder, lender.as_ref())?;
+    let bank = bank.with_rows(args.rows.into())?;
     output.write(&bank.to_safetensors()?)?;
     match format {
         Format::Json => report::json(&Line {
@@ -64,4 +65,46 @@ pub(crate) fn build(args: &BuildArgs, format: Format) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Answered)
+}
+
+/// The line that `labels convert --format json` prints.
+#[derive(Serialize)]
+struct Converted {
+    output: String,
+    labels: usize,
+    dimension: usize,
+    sha256: String,
+}
+
+pub(crate) fn convert(args: &ConvertArgs, format: Format) -> Result<Outcome> {
+    let output = Output::at(&args.output)?;
+    output.spares([&args.bank])?;
+    let bank = inputs::bank(&args.bank)?.with_rows(args.rows.into())?;
+    output.write(&bank.to_safetensors()?)?;
+    match format {
+        Format::Json => report::json(&Converted {
+            output: output.name(),
+            labels: bank.labels().len(),
+            dimension: bank.dimension(),
+            sha256: bank.digest().to_string(),
+        }),
+        Format::Text => report::line(&format!(
+            "{}: {} labels of {} values; a calibration of theirs is bound to {}",
+            output.name(),
+            bank.labels().len(),
+            bank.dimension(),
+            bank.digest()
+        )),
+    }
+    Ok(Outcome::Answered)
+}
+
+impl From<RowsArg> for Rows {
+    fn from(rows: RowsArg) -> Self {
+        match rows {
+            RowsArg::F32 => Self::F32,
+            RowsArg::Int8 => Self::Int8,
+            RowsArg::Both => Self::Both,
+        }
+    }
 }

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Preprocess(args) => preprocess::run(args, cli.format),
         Command::Embed(args) => embed::run(args, cli.format),
         Command::Labels(LabelsCommand::Build(args)) => labels::build(args, cli.format),
+        Command::Labels(LabelsCommand::Convert(args)) => labels::convert(args, cli.format),
         Command::Evaluate(args) => evaluate::run(args, cli.format),
         Command::Calibrate(args) => calibrate::run(args, cli.format),
         Command::Inspect(args) => inspect::run(args, cli.format),
