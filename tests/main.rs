@@ -14,6 +14,7 @@ mod drift;
 mod evaluate;
 mod families;
 mod hostile;
+mod nearest;
 mod negatives;
 mod oracle;
 mod outputs;

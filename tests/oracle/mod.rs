@@ -5,6 +5,7 @@ mod drift;
 mod families;
 mod fast_decode;
 mod metrics;
+mod nearest;
 mod ood;
 mod pocket;
 mod preprocess;
