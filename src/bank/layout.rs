@@ -35,12 +35,12 @@ impl LabelBank {
     ///
     /// | tensor | | |
     /// |---|---|---|
-    /// | `text_embeds` | F32 [K, D] | unit rows; may be missing beside int8 rows |
-    /// | `text_embeds_q8` | I8 [K, D] | optional: `round((v - mean) / step)` |
-    /// | `text_embeds_q8_steps` | F32 [K] | its steps, 0 to 0.02, `max abs(v - mean) / 127` of each row |
-    /// | `text_embeds_q8_mean` | F32 [D] | its mean, that of all rows |
-    /// | `negative_embeds` | F32 [M, D] | optional: unit rows |
-    /// | `label_names` | U8 [bytes] | names in UTF-8, each ended by a line feed, in place of the metadata's |
+    /// | `text_embeds` | F32 `[K, D]` | unit rows; may be missing beside int8 rows |
+    /// | `text_embeds_q8` | I8 `[K, D]` | optional: `round((v - mean) / step)` |
+    /// | `text_embeds_q8_steps` | F32 `[K]` | its steps, 0 to 0.02, `max abs(v - mean) / 127` of each row |
+    /// | `text_embeds_q8_mean` | F32 `[D]` | its mean, that of all rows |
+    /// | `negative_embeds` | F32 `[M, D]` | optional: unit rows |
+    /// | `label_names` | U8 `[bytes]` | names in UTF-8, each ended by a line feed, in place of the metadata's |
     ///
     /// The metadata's `labels` and `negatives` are JSON lists of `{"name", "wnid"?, "prompts"?}` in row order.
     ///
