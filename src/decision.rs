@@ -65,6 +65,9 @@ pub enum Reason {
     /// The frame itself passed, but the stream has drifted away from the calibration's images: see
     /// [`DriftMonitor`](crate::DriftMonitor).
     StaleCalibration,
+    /// No rule of a single frame's: a stream has not shown one thing for long enough, so that its
+    /// [`SteadyDecision`](crate::SteadyDecision) names none.
+    Unsettled,
 }
 
 impl Abstention {
@@ -101,6 +104,7 @@ impl Reason {
             Self::LowConfidence => "low_confidence",
             Self::Ambiguous => "ambiguous",
             Self::StaleCalibration => "stale_calibration",
+            Self::Unsettled => "unsettled",
         }
     }
 }
@@ -114,6 +118,7 @@ impl fmt::Display for Reason {
             Self::LowConfidence => "a label is near, but not surely enough",
             Self::Ambiguous => "more than one label fits",
             Self::StaleCalibration => "the images have changed since the calibration, fit it again",
+            Self::Unsettled => "nothing has been shown for long enough yet",
         })
     }
 }

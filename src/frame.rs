@@ -242,6 +242,11 @@ impl<'a> Frame<'a> {
         self.orientation
     }
 
+    /// The part of the upright picture that is looked at.
+    pub(crate) fn looked_at(&self) -> Region {
+        self.region
+    }
+
     /// The format's planes, in its order.
     pub fn planes(&self) -> &[Plane<'a>] {
         &self.planes[..self.format.planes().len()]

@@ -22,8 +22,8 @@
 //! # Ok::<(), clipgate::Error>(())
 //! ```
 //!
-//! Chapters: [architecture](docs::architecture), [gating](docs::gating), [security](docs::security),
-//! [platforms](docs::platforms).
+//! Chapters: [architecture](docs::architecture), [gating](docs::gating), [streams](docs::streams),
+//! [security](docs::security), [platforms](docs::platforms).
 
 #[cfg(target_endian = "big")]
 compile_error!(
@@ -66,6 +66,7 @@ mod score;
 mod search;
 pub mod selective;
 mod session;
+mod stream;
 mod tokenizer;
 
 /// Prose: how clipgate is built, what its decisions mean, and where it runs.
@@ -78,6 +79,8 @@ pub mod docs {
     pub mod platforms {}
     #[doc = include_str!("docs/security.md")]
     pub mod security {}
+    #[doc = include_str!("docs/streams.md")]
+    pub mod streams {}
 }
 
 /// The README's example, compiled with the tests.
@@ -116,6 +119,10 @@ pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Prepr
 pub use runtime::Runtime;
 pub use score::{MAX_LOGIT_BIAS, MAX_LOGIT_SCALE, Scorer, Scores};
 pub use session::{MAX_THREADS, Session, SessionOptions};
+pub use stream::{
+    InFlight, LiveResults, LiveStatus, LiveStream, Smoothing, Stage, SteadyDecision, StreamAnswer,
+    StreamEvent, StreamOptions, Unchanged, VideoStream,
+};
 pub use tokenizer::{
     MAX_CONTEXT_LENGTH, MAX_TEXT_BYTES, MAX_TOKENIZER_BYTES, TextCleaning, Tokenizer,
 };

@@ -20,4 +20,5 @@ mod oracle;
 mod outputs;
 mod promise;
 mod session;
+mod stream;
 mod support;

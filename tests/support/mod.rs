@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clipgate::Runtime;
 
 pub(crate) mod bundles;
+pub(crate) mod encoders;
 pub(crate) mod png;
+pub(crate) mod scenes;
 pub(crate) mod scores;
 pub(crate) mod streams;
 

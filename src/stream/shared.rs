@@ -1,0 +1,213 @@
+//! What the threads of a live stream share: the frame that waits, the frame at work, and the counters.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::buffer::FrameBuffer;
+use super::status::{InFlight, LiveStatus, Stage};
+
+/// One frame waits at most, and one is at work. The frame that waits lies in a buffer which changes places with the
+/// writer's and with the worker's, so that three buffers serve a stream for ever.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    deadline: Duration,
+}
+
+#[derive(Debug)]
+struct State {
+    counted: LiveStatus,
+    buffer: FrameBuffer,
+    waiting: Option<Ticket>,
+    flight: Option<Flight>,
+    phase: Phase,
+}
+
+/// A frame's place in its stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    pub(super) frame: u64,
+    pub(super) timestamp: Duration,
+    /// Frames dropped before it.
+    pub(super) dropped: u64,
+}
+
+#[derive(Debug)]
+struct Flight {
+    ticket: Ticket,
+    stage: Stage,
+    since: Instant,
+    /// Whether the log has heard that it is late.
+    is_logged: bool,
+}
+
+/// A stream's life, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Frames are taken.
+    Open,
+    /// The frame that waits is the last.
+    Finishing,
+    /// The frame at work is the last.
+    Stopping,
+    /// The same, and nobody waits for it any more: the listener hears nothing of it.
+    Abandoned,
+    /// The worker has ended.
+    Ended,
+}
+
+impl Shared {
+    pub(super) fn new(deadline: Duration) -> Self {
+        Self {
+            state: Mutex::new(State {
+                counted: LiveStatus::default(),
+                buffer: FrameBuffer::default(),
+                waiting: None,
+                flight: None,
+                phase: Phase::Open,
+            }),
+            changed: Condvar::new(),
+            deadline,
+        }
+    }
+
+    /// Puts the writer's frame where the next one is taken from, in place of one that still waits.
+    pub(super) fn offer(&self, buffer: &mut FrameBuffer, timestamp: Duration) -> LiveStatus {
+        let mut state = self.lock();
+        let frame = state.counted.pushed;
+        state.counted.pushed += 1;
+        if state.waiting.is_some() || state.phase > Phase::Open {
+            state.counted.dropped += 1;
+        }
+        if state.phase == Phase::Open {
+            std::mem::swap(&mut state.buffer, buffer);
+            state.waiting = Some(Ticket {
+                frame,
+                timestamp,
+                dropped: state.counted.dropped,
+            });
+            self.changed.notify_all();
+        }
+        self.status_of(&mut state)
+    }
+
+    /// The next frame for the worker, in its buffer; waits for one. `None` ends the worker.
+    pub(super) fn take(&self, buffer: &mut FrameBuffer) -> Option<Ticket> {
+        let mut state = self.lock();
+        loop {
+            if state.phase >= Phase::Stopping {
+                state.counted.dropped += u64::from(state.waiting.take().is_some());
+                return None;
+            }
+            if let Some(ticket) = state.waiting.take() {
+                std::mem::swap(&mut state.buffer, buffer);
+                state.flight = Some(Flight::new(ticket, Stage::Classifier));
+                return Some(ticket);
+            }
+            if state.phase == Phase::Finishing {
+                return None;
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// The frame at work begins a stage.
+    pub(super) fn begin(&self, ticket: Ticket, stage: Stage) {
+        self.lock().flight = Some(Flight::new(ticket, stage));
+    }
+
+    /// The frame at work has ended its stage; tells how long it took if that was too long.
+    pub(super) fn end(&self) -> Option<Duration> {
+        let mut state = self.lock();
+        let took = state.flight.take()?.since.elapsed();
+        let is_late = took > self.deadline;
+        state.counted.late += u64::from(is_late);
+        is_late.then_some(took)
+    }
+
+    /// Counts something.
+    pub(super) fn count(&self, count: impl FnOnce(&mut LiveStatus)) {
+        count(&mut self.lock().counted);
+    }
+
+    pub(super) fn status(&self) -> LiveStatus {
+        self.status_of(&mut self.lock())
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    /// Goes on to a later phase.
+    pub(super) fn advance(&self, phase: Phase) {
+        let mut state = self.lock();
+        state.phase = state.phase.max(phase);
+        self.changed.notify_all();
+    }
+
+    /// Waits for the worker's end, no longer than `limit`, and not at all if it was given up before. Tells whether it came.
+    pub(super) fn wait_for_end(&self, limit: Duration) -> bool {
+        let start = Instant::now();
+        let mut state = self.lock();
+        while state.phase != Phase::Ended {
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() || state.phase == Phase::Abandoned {
+                return false;
+            }
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    fn status_of(&self, state: &mut State) -> LiveStatus {
+        let mut status = state.counted;
+        status.stopped = state.phase > Phase::Open;
+        let Some(flight) = &mut state.flight else {
+            return status;
+        };
+        let elapsed = flight.since.elapsed();
+        let is_late = elapsed > self.deadline;
+        if is_late && !flight.is_logged {
+            flight.is_logged = true;
+            log::warn!(
+                "frame {} has been in the {:?} for {elapsed:.1?}",
+                flight.ticket.frame,
+                flight.stage
+            );
+        }
+        status.in_flight = Some(InFlight {
+            frame: flight.ticket.frame,
+            timestamp: flight.ticket.timestamp,
+            stage: flight.stage,
+            elapsed,
+            is_late,
+        });
+        status
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    fn new(ticket: Ticket, stage: Stage) -> Self {
+        Self {
+            ticket,
+            stage,
+            since: Instant::now(),
+            is_logged: false,
+        }
+    }
+}
