@@ -22,3 +22,4 @@ mod promise;
 mod session;
 mod stream;
 mod support;
+mod watch;

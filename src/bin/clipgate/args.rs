@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::evaluate::EvaluateArgs;
+use crate::watch::WatchArgs;
 
 /// Classify images with CLIP on this machine, and say so when the answer cannot be trusted.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     /// Work with label banks
     #[command(subcommand)]
     Labels(LabelsCommand),
+    /// Say what a camera, a stream of raw frames or a folder shows, as it comes
+    Watch(Box<WatchArgs>),
     /// Fit thresholds to labelled images of your own, with a promise about wrong answers
     Calibrate(CalibrateArgs),
     /// Judge a model and its gate on labelled images, alone or beside another model
@@ -86,11 +89,9 @@ pub(crate) struct DecodeArgs {
     pub(crate) fast_decode: bool,
 }
 
+/// What answers: labels, calibration, model.
 #[derive(Debug, Args)]
-pub(crate) struct ClassifyArgs {
-    /// Image files
-    #[arg(required = true, value_name = "IMAGE")]
-    pub(crate) images: Vec<PathBuf>,
+pub(crate) struct AnswerArgs {
     /// Labels of your own, separated by commas ("school bus,goldfish"), or a file with one a line
     #[arg(long, value_name = "A,B,C|FILE", conflicts_with = "bank")]
     pub(crate) labels: Option<String>,
@@ -110,11 +111,20 @@ pub(crate) struct ClassifyArgs {
     /// Nearest labels that each answer lists
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) top_k: usize,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClassifyArgs {
+    /// Image files
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
     /// Exit with 1 if any image is abstained on
     #[arg(long)]
     pub(crate) fail_on_abstain: bool,
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
     #[command(flatten)]
     pub(crate) decode: DecodeArgs,
 }

@@ -1,5 +1,6 @@
 //! The clipgate command: reads arguments, environment and files, and prints; every decision is the library's.
 
+mod answer;
 mod args;
 mod calibrate;
 mod classify;
@@ -19,6 +20,7 @@ mod report_html;
 mod runtime_search;
 mod verify;
 mod vocabulary;
+mod watch;
 mod wordnet;
 
 use std::process::ExitCode;
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Labels(LabelsCommand::Build(args)) => labels::build(args, cli.format),
         Command::Labels(LabelsCommand::Convert(args)) => labels::convert(args, cli.format),
         Command::Evaluate(args) => evaluate::run(args, cli.format),
+        Command::Watch(args) => watch::run(args, cli.format),
         Command::Calibrate(args) => calibrate::run(args, cli.format),
         Command::Inspect(args) => inspect::run(args, cli.format),
         Command::Verify(args) => verify::run(args, cli.format),

@@ -74,11 +74,16 @@ pub(crate) fn json(value: &impl Serialize) {
 pub(crate) fn failed_input(kind: &str, input: &str, error: &Error, format: Format) {
     self::error(error);
     if format == Format::Json {
-        json(&serde_json::json!({
-            kind: input,
-            "error": { "kind": kind_name(error.kind()), "message": error.report() },
-        }));
+        json(&failed_line(kind, input, error));
     }
+}
+
+/// What JSON output says of an input that could not be answered.
+pub(crate) fn failed_line(kind: &str, input: &str, error: &Error) -> serde_json::Value {
+    serde_json::json!({
+        kind: input,
+        "error": { "kind": kind_name(error.kind()), "message": error.report() },
+    })
 }
 
 fn kind_name(kind: ErrorKind) -> &'static str {

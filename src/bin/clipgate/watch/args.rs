@@ -1,0 +1,283 @@
+//! The arguments of `clipgate watch`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use clipgate::{
+    ColorMatrix, ColorRange, ColorSpace, Error, ErrorKind, Orientation, PixelFormat, Region,
+    Result, Smoothing, StreamOptions, Unchanged,
+};
+
+use super::picture::Picture;
+use crate::args::{AnswerArgs, DecodeArgs};
+
+/// Frames a second of a recording that is read frame by frame, unless the user says otherwise.
+pub(super) const DEFAULT_FPS: f64 = 30.0;
+
+/// The longest time that an option takes: a day.
+const MAX_SECONDS: f64 = 86_400.0;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  rpicam-vid -t 0 --width 640 --height 480 --codec yuv420 -o - | clipgate watch - --size 640x480 --pixel-format i420
+  ffmpeg -i film.mp4 -f rawvideo -pix_fmt nv12 -s 640x360 - | clipgate watch - --size 640x360 --pixel-format nv12 --every-frame
+  clipgate watch incoming/ -o decisions.jsonl
+  clipgate watch 'incoming/*.jpg' --once
+
+Raw frames carry no header: every --size and --pixel-format takes the bytes as they come. If the sender's are others, the \
+picture is sheared or in false colours, and only a stream that ends inside a frame is noticed. A pipe is taken for a \
+camera: the newest frame is answered and others are dropped; --every-frame answers all and makes the sender wait. A file \
+(`< frames.yuv`) is read frame by frame.
+
+A folder's files are answered in the order of their names, then new and changed ones as they appear, once they have stopped \
+growing. Files are independent pictures: nothing is smoothed or skipped unless --smooth is given.
+
+The steady decision is smoothed over time and promises nothing; in JSON the raw one of each frame stands beside it. Ctrl-C \
+ends the stream with a summary.")]
+pub(crate) struct WatchArgs {
+    /// A folder or a quoted pattern of image files, `-` for raw frames on standard input, or a camera (/dev/video0)
+    #[arg(required = true, value_name = "SOURCE")]
+    source: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
+    #[command(flatten)]
+    pub(crate) decode: DecodeArgs,
+    /// Write a JSON line for each frame to this file, too: each as soon as it is decided, none by halves, synced at the
+    /// end. An existing file is emptied first
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// For files: end when all that are there have been answered
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Width and height of raw frames
+    #[arg(long, value_name = "WxH", value_parser = size, help_heading = "Raw frames and cameras")]
+    size: Option<(u32, u32)>,
+    /// Their format: rgb, bgr, rgba, bgra, gray, nv12, nv21, i420, yv12, yuyv or uyvy
+    #[arg(long, value_name = "P", value_parser = str::parse::<PixelFormat>, help_heading = "Raw frames and cameras")]
+    pixel_format: Option<PixelFormat>,
+    /// How Y, U and V become colours
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        help_heading = "Raw frames and cameras"
+    )]
+    color_matrix: MatrixArg,
+    /// The values that Y, U and V take
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        help_heading = "Raw frames and cameras"
+    )]
+    color_range: RangeArg,
+    /// Degrees clockwise that make the picture upright
+    #[arg(
+        long,
+        value_name = "0|90|180|270",
+        default_value_t = 0,
+        help_heading = "Raw frames and cameras"
+    )]
+    rotate: u32,
+    /// Swap left and right after that
+    #[arg(long, help_heading = "Raw frames and cameras")]
+    mirror: bool,
+    /// The part of the upright picture to look at, each edge 0 to 1
+    #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM", value_parser = region, help_heading = "Raw frames and cameras")]
+    region: Option<Region>,
+    /// Frames a second, for timestamps [default: when frames arrive; 30 where every frame is answered]
+    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Raw frames and cameras")]
+    pub(super) fps: Option<f64>,
+    /// Answer every frame, however long the sender has to wait
+    #[arg(long, help_heading = "Raw frames and cameras")]
+    pub(super) every_frame: bool,
+    /// Seconds over which probabilities are averaged; 0 takes every frame for itself [default: 0.5, files 0]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
+    smooth: Option<Duration>,
+    /// Seconds for which something new must hold before it is told
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0.3", help_heading = "Steadiness")]
+    hold: Duration,
+    /// Seconds without a frame after which smoothing begins anew
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", help_heading = "Steadiness")]
+    max_gap: Duration,
+    /// Seconds for which unchanged frames are skipped before one is answered again; 0 skips none [default: 1, files 0]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
+    longest_skip: Option<Duration>,
+    /// Seconds that one frame may take before that is reported
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", help_heading = "Steadiness")]
+    pub(super) deadline: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum MatrixArg {
+    /// Standard definition, JPEG, most cameras
+    #[default]
+    Bt601,
+    /// High definition video
+    Bt709,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum RangeArg {
+    /// Y from 16 to 235
+    #[default]
+    Limited,
+    /// Y from 0 to 255
+    Full,
+}
+
+impl WatchArgs {
+    pub(super) fn source(&self) -> Result<&Path> {
+        match self.source.as_slice() {
+            [source] => Ok(source),
+            many => Err(refused(format!(
+                "{} sources: watch takes one. If a pattern was meant, quote it, so that the shell leaves it alone: \
+                 clipgate watch 'folder/*.jpg'",
+                many.len()
+            ))),
+        }
+    }
+
+    /// Refuses what says nothing of this kind of source.
+    pub(super) fn check(&self, is_stdin: bool, is_files: bool) -> Result<()> {
+        let raw = [
+            (self.size.is_some(), "--size"),
+            (self.pixel_format.is_some(), "--pixel-format"),
+            (self.every_frame, "--every-frame"),
+            (self.rotate != 0, "--rotate"),
+            (self.mirror, "--mirror"),
+            (self.region.is_some(), "--region"),
+        ];
+        if let Some((_, name)) = raw.iter().find(|(given, _)| *given && is_files) {
+            return Err(refused(format!(
+                "{name} is for raw frames (`-`) and cameras, not for image files"
+            )));
+        }
+        if self.decode.fast_decode && !is_files {
+            return Err(refused("--fast-decode is for image files".to_owned()));
+        }
+        if self.once && !is_files {
+            return Err(refused("--once is for folders and patterns".to_owned()));
+        }
+        if is_stdin && (self.size.is_none() || self.pixel_format.is_none()) {
+            return Err(refused(
+                "raw frames carry no header: say --size WxH and --pixel-format P".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What a raw frame is.
+    pub(super) fn picture(&self) -> Result<Picture> {
+        let (width, height) = self.wanted_size().unwrap_or((640, 480));
+        let format = self.pixel_format.unwrap_or(PixelFormat::Rgb8);
+        self.seen(Picture::packed(width, height, format)?)
+    }
+
+    /// A picture with colours, orientation and region as the user says.
+    pub(super) fn seen(&self, picture: Picture) -> Result<Picture> {
+        let matrix = match self.color_matrix {
+            MatrixArg::Bt601 => ColorMatrix::Bt601,
+            MatrixArg::Bt709 => ColorMatrix::Bt709,
+        };
+        let range = match self.color_range {
+            RangeArg::Limited => ColorRange::Limited,
+            RangeArg::Full => ColorRange::Full,
+        };
+        let turned = Orientation::clockwise(self.rotate).map_err(|error| error.at("--rotate"))?;
+        Ok(Picture {
+            color: ColorSpace::new(matrix, range),
+            orientation: if self.mirror {
+                turned.mirrored()
+            } else {
+                turned
+            },
+            region: self.region.unwrap_or_default(),
+            ..picture
+        })
+    }
+
+    pub(super) fn wanted_size(&self) -> Option<(u32, u32)> {
+        self.size
+    }
+
+    #[cfg(all(feature = "camera", target_os = "linux"))]
+    pub(super) fn wanted_format(&self) -> Option<PixelFormat> {
+        self.pixel_format
+    }
+
+    pub(super) fn stream_options(&self, is_files: bool) -> Result<StreamOptions> {
+        if self.deadline.is_zero() {
+            return Err(refused("--deadline 0: above 0".to_owned()));
+        }
+        let default = |seconds| match is_files {
+            true => Duration::ZERO,
+            false => Duration::from_secs_f64(seconds),
+        };
+        let smooth = self.smooth.unwrap_or(default(0.5));
+        let skip = self.longest_skip.unwrap_or(default(1.0));
+        let smoothing = (!smooth.is_zero()).then(|| {
+            Smoothing::default()
+                .time_constant(smooth)
+                .hold(self.hold)
+                .max_gap(self.max_gap)
+        });
+        Ok(StreamOptions::default()
+            .smoothing(smoothing)
+            .unchanged((!skip.is_zero()).then(|| Unchanged::default().longest(skip)))
+            .deadline(self.deadline)
+            .max_frame_bytes(super::picture::MAX_FRAME_BYTES))
+    }
+}
+
+fn refused(message: String) -> Error {
+    Error::new(ErrorKind::Caller, message)
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let edges = text.split_once(['x', 'X']);
+    let edges = edges.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    match edges {
+        Some((width, height))
+            if (1..=clipgate::MAX_EDGE).contains(&width)
+                && (1..=clipgate::MAX_EDGE).contains(&height) =>
+        {
+            Ok((width, height))
+        }
+        _ => Err(format!(
+            "width and height in pixels, like 640x480, each 1 to {}",
+            clipgate::MAX_EDGE
+        )),
+    }
+}
+
+fn region(text: &str) -> Result<Region, String> {
+    let edges: Option<Vec<f32>> = text
+        .split(',')
+        .map(|edge| edge.trim().parse().ok())
+        .collect();
+    match edges.as_deref() {
+        Some(&[left, top, right, bottom]) => {
+            Region::new(left, top, right, bottom).map_err(|error| error.to_string())
+        }
+        _ => Err("four numbers, like 0.25,0,0.75,1".to_owned()),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.001..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("frames a second, 0.001 to 1000".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err(format!("seconds, 0 to {MAX_SECONDS}")),
+    }
+}
