@@ -2,6 +2,8 @@
 
 mod text;
 
+use std::time::{Duration, Instant};
+
 use crate::backend::{Backend, ElementType, InputMut};
 use crate::bundle::{Bundle, Manifest, SelfTest};
 use crate::embedding::Embedding;
@@ -28,6 +30,19 @@ pub struct ImageEncoder {
     backend: Box<dyn Backend>,
     embedding: Embedding,
     executed: ExecutedGraph,
+    load_timings: LoadTimings,
+}
+
+/// Wall-clock time of what [`ImageEncoder::open`] did.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadTimings {
+    /// Reading graph and self-test and checking their digests; zero for a backend of the caller's.
+    pub read: Duration,
+    /// Making the session; zero for a backend of the caller's.
+    pub session: Duration,
+    /// Running the self-test, the graph's first run.
+    pub self_test: Duration,
 }
 
 impl ImageEncoder {
@@ -38,11 +53,19 @@ impl ImageEncoder {
     /// manifest says; [`ErrorKind::Model`](crate::ErrorKind::Model) if the self-test fails.
     pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
         let file = &bundle.manifest().image_encoder.file;
+        let start = Instant::now();
         let model = bundle.image_encoder()?;
         let selftest = bundle.selftest()?;
-        Session::new(runtime, (*model).as_ref(), options)
-            .and_then(|session| Self::with_backend(Box::new(session), bundle.manifest(), &selftest))
-            .map_err(|error| error.at(bundle.path(file)))
+        let read = Instant::now();
+        let open = || {
+            let session = Session::new(runtime, (*model).as_ref(), options)?;
+            let loaded = Instant::now();
+            let mut encoder = Self::with_backend(Box::new(session), bundle.manifest(), &selftest)?;
+            encoder.load_timings.read = read - start;
+            encoder.load_timings.session = loaded - read;
+            Ok(encoder)
+        };
+        open().map_err(|error: Error| error.at(bundle.path(file)))
     }
 
     /// An encoder on a backend of the caller's, which must pass the same checks and self-test.
@@ -65,8 +88,11 @@ impl ImageEncoder {
             backend,
             embedding: Embedding::with_dimension(manifest.embedding_dim),
             executed: manifest.executed_graph(selftest)?,
+            load_timings: LoadTimings::default(),
         };
+        let start = Instant::now();
         encoder.test(selftest)?;
+        encoder.load_timings.self_test = start.elapsed();
         Ok(encoder)
     }
 
@@ -101,6 +127,11 @@ impl ImageEncoder {
     /// What runs here: a calibration must have been fitted on it.
     pub fn executed(&self) -> &ExecutedGraph {
         &self.executed
+    }
+
+    /// Where the time until it was ready went.
+    pub fn load_timings(&self) -> LoadTimings {
+        self.load_timings
     }
 
     fn test(&mut self, selftest: &SelfTest) -> Result<()> {

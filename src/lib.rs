@@ -105,7 +105,7 @@ pub use decode::{
 pub use digest::Digest;
 pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus};
 pub use embedding::Embedding;
-pub use encoder::{ImageEncoder, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
+pub use encoder::{ImageEncoder, LoadTimings, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{
     ColorMatrix, ColorRange, ColorSpace, Frame, MAX_EDGE, Orientation, PixelFormat, Plane, Region,
