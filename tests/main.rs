@@ -8,6 +8,7 @@
 )]
 
 mod architecture;
+mod bench_command;
 mod calibrate;
 mod cli;
 mod drift;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::BenchArgs;
 use crate::evaluate::EvaluateArgs;
 use crate::watch::WatchArgs;
 
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Judge a model and its gate on labelled images, alone or beside another model
     Evaluate(EvaluateArgs),
+    /// Measure a frame's stages, a start and the memory on this machine
+    Bench(BenchArgs),
     /// Show what a bundle holds: model, licence, labels, calibration
     Inspect(InspectArgs),
     /// Check a bundle: digests, graphs, self-test, calibration
@@ -337,4 +340,22 @@ pub(crate) struct InspectArgs {
     /// Calibration of your own for it, in place of the bundle's
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
+}
+
+/// Width and height of a frame in pixels, written `640x480`.
+pub(crate) fn size(text: &str) -> Result<(u32, u32), String> {
+    let edges = text.split_once(['x', 'X']);
+    let edges = edges.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    match edges {
+        Some((width, height))
+            if (1..=clipgate::MAX_EDGE).contains(&width)
+                && (1..=clipgate::MAX_EDGE).contains(&height) =>
+        {
+            Ok((width, height))
+        }
+        _ => Err(format!(
+            "width and height in pixels, like 640x480, each 1 to {}",
+            clipgate::MAX_EDGE
+        )),
+    }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::args::Format;
 use crate::exit_code::Outcome;
-use crate::{inputs, report, runtime_search};
+use crate::{cpu, inputs, report, runtime_search};
 
 /// What was found; printed as it is by `--format json`.
 #[derive(Serialize)]
@@ -71,12 +71,11 @@ fn look() -> Findings {
             _ => "pass --bundle DIR with a bundle that `clipgate verify` accepts".to_owned(),
         });
     }
-    let cpu_features = cpu_features();
     Findings {
         version: env!("CARGO_PKG_VERSION"),
         target: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-        cpu_features,
+        cores: cpu::cores(),
+        cpu_features: cpu::features(),
         onnxruntime: Library {
             version: runtime
                 .as_ref()
@@ -104,41 +103,6 @@ fn look() -> Findings {
         },
         advice,
     }
-}
-
-/// The features that int8 kernels choose by.
-fn cpu_features() -> Vec<&'static str> {
-    let mut found = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    for (name, present) in [
-        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
-        ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
-        (
-            "avx512vnni",
-            std::arch::is_x86_feature_detected!("avx512vnni"),
-        ),
-        ("avxvnni", std::arch::is_x86_feature_detected!("avxvnni")),
-    ] {
-        if present {
-            found.push(name);
-        }
-    }
-    #[cfg(target_arch = "aarch64")]
-    for (name, present) in [
-        ("neon", std::arch::is_aarch64_feature_detected!("neon")),
-        (
-            "dotprod",
-            std::arch::is_aarch64_feature_detected!("dotprod"),
-        ),
-        ("i8mm", std::arch::is_aarch64_feature_detected!("i8mm")),
-        ("sve", std::arch::is_aarch64_feature_detected!("sve")),
-    ] {
-        if present {
-            found.push(name);
-        }
-    }
-    found.sort_unstable();
-    found
 }
 
 fn describe(findings: &Findings) -> String {

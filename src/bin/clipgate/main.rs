@@ -2,8 +2,10 @@
 
 mod answer;
 mod args;
+mod bench;
 mod calibrate;
 mod classify;
+mod cpu;
 mod doctor;
 mod embed;
 mod evaluate;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args, cli.format),
         Command::Watch(args) => watch::run(args, cli.format),
         Command::Calibrate(args) => calibrate::run(args, cli.format),
+        Command::Bench(args) => bench::run(args, cli.format),
         Command::Inspect(args) => inspect::run(args, cli.format),
         Command::Verify(args) => verify::run(args, cli.format),
         Command::Doctor => doctor::run(cli.format),

@@ -102,6 +102,8 @@ def peers(arguments: argparse.Namespace) -> list[Peer]:
     python = [sys.executable, str(HERE / "python_peer.py")]
     fastembed = [str(BINARIES / "peer-fastembed")]
     clipgate = [str(BINARIES / "peer-clipgate")]
+    # Where cmake and nasm were there to build it.
+    turbo = f"{clipgate[0]}-turbojpeg"
     fast = ("fast:12mp.jpg",)
     return [
         Peer("python-fp32", python, arguments.fp32, start="nv21"),
@@ -109,7 +111,8 @@ def peers(arguments: argparse.Namespace) -> list[Peer]:
         Peer("python-int8", python, int8, EXACT + fast, start="nv21"),
         Peer("fastembed-int8", fastembed, int8, start="nv21"),
         Peer("fastembed-int8-own-resizer", [*fastembed, "--own-resizer"], int8),
-        Peer("clipgate", clipgate, int8, start="nv21"),
+        Peer("clipgate", clipgate, int8, EXACT + fast, start="nv21"),
+        *([Peer("clipgate-turbojpeg", [turbo], int8, EXACT[1:] + fast)] if Path(turbo).exists() else []),
         Peer("python-bare", [*python, "--bare"], int8, (), start="pixel_values"),
     ]
 

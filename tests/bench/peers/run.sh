@@ -17,6 +17,16 @@ export CARGO_TARGET_DIR=$PWD/target/peers
 build() { cargo build --release --manifest-path "$peers/Cargo.toml" "$@"; }
 build -p peer-fastembed
 build -p peer-clipgate
+release=$CARGO_TARGET_DIR/release
+rm -f "$release/peer-clipgate-turbojpeg"
+if command -v cmake >/dev/null && { [ "$(uname -m)" != x86_64 ] || command -v nasm >/dev/null; }; then
+    cp "$release/peer-clipgate" "$release/peer-clipgate-pure"
+    build -p peer-clipgate --features turbojpeg
+    mv "$release/peer-clipgate" "$release/peer-clipgate-turbojpeg"
+    mv "$release/peer-clipgate-pure" "$release/peer-clipgate"
+else
+    echo "run.sh: feature turbojpeg is left out: it needs cmake and nasm" >&2
+fi
 
 model=()
 if [[ " $*" != *" --bundle"* ]]; then

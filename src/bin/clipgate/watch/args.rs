@@ -52,7 +52,7 @@ pub(crate) struct WatchArgs {
     #[arg(long)]
     pub(crate) once: bool,
     /// Width and height of raw frames
-    #[arg(long, value_name = "WxH", value_parser = size, help_heading = "Raw frames and cameras")]
+    #[arg(long, value_name = "WxH", value_parser = crate::args::size, help_heading = "Raw frames and cameras")]
     size: Option<(u32, u32)>,
     /// Their format: rgb, bgr, rgba, bgra, gray, nv12, nv21, i420, yv12, yuyv or uyvy
     #[arg(long, value_name = "P", value_parser = str::parse::<PixelFormat>, help_heading = "Raw frames and cameras")]
@@ -234,23 +234,6 @@ impl WatchArgs {
 
 fn refused(message: String) -> Error {
     Error::new(ErrorKind::Caller, message)
-}
-
-fn size(text: &str) -> Result<(u32, u32), String> {
-    let edges = text.split_once(['x', 'X']);
-    let edges = edges.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    match edges {
-        Some((width, height))
-            if (1..=clipgate::MAX_EDGE).contains(&width)
-                && (1..=clipgate::MAX_EDGE).contains(&height) =>
-        {
-            Ok((width, height))
-        }
-        _ => Err(format!(
-            "width and height in pixels, like 640x480, each 1 to {}",
-            clipgate::MAX_EDGE
-        )),
-    }
 }
 
 fn region(text: &str) -> Result<Region, String> {

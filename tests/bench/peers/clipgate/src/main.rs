@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clipgate::{
-    Bundle, Classifier, DecodeLimits, Frame, PixelFormat, Runtime, SessionOptions, decode_file,
+    Bundle, Classifier, DecodeOptions, Frame, ImageDecoder, PixelFormat, Runtime, SessionOptions,
 };
 use worker::{Answer, Arguments, HEIGHT, Peer, Result, WIDTH};
 
 struct Clipgate {
     classifier: Classifier,
+    exact: ImageDecoder,
+    fast: ImageDecoder,
     frames: PathBuf,
     frame: Vec<u8>,
 }
@@ -18,11 +20,15 @@ fn main() -> Result<()> {
     let library = std::env::var("ORT_DYLIB_PATH")?;
     let runtime = Runtime::load(Path::new(&library))?;
     let session = SessionOptions::default().with_threads(arguments.threads)?;
+    let bundle = Bundle::open(&arguments.bundle)?;
+    let fast = DecodeOptions::fast(&bundle.manifest().preprocessing);
     let classifier = Classifier::options()
         .session(session)
-        .open(&runtime, &Bundle::open(&arguments.bundle)?)?;
+        .open(&runtime, &bundle)?;
     let peer = Clipgate {
         classifier,
+        exact: ImageDecoder::default(),
+        fast: ImageDecoder::new(fast),
         frame: std::fs::read(arguments.frames.join("frame.nv21"))?,
         frames: arguments.frames.clone(),
     };
@@ -37,7 +43,11 @@ impl Peer for Clipgate {
                 self.classifier.classify(&frame)?
             }
             file => {
-                let image = decode_file(&self.frames.join(file), &DecodeLimits::default())?;
+                let (decoder, file) = match file.strip_prefix("fast:") {
+                    Some(file) => (&mut self.fast, file),
+                    None => (&mut self.exact, file),
+                };
+                let image = decoder.decode_file(&self.frames.join(file))?;
                 self.classifier.classify(&image.frame()?)?
             }
         };

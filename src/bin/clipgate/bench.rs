@@ -1,0 +1,158 @@
+//! `clipgate bench`: what a frame, a start and a megabyte cost on this machine.
+
+mod args;
+mod compare;
+mod figures;
+mod input;
+mod machine;
+mod model;
+mod report;
+mod start;
+mod steady;
+
+pub(crate) use args::BenchArgs;
+
+use std::path::Path;
+
+use clipgate::{Bundle, Error, ErrorKind, Result};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::exit_code::Outcome;
+use crate::output::Output;
+use crate::{inputs, report as printed};
+use compare::Change;
+use input::Input;
+use machine::{Machine, Readings};
+use model::Opened;
+use report::{BundleName, Run, SCHEMA, Subject};
+
+/// What `--format json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    run: &'a Run,
+    /// Beside the run that `--compare` named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared: Option<&'a [Change]>,
+}
+
+pub(crate) fn run(args: &BenchArgs, format: Format) -> Result<Outcome> {
+    if args.first_decision {
+        return start::first_decision(args).map(|()| Outcome::Answered);
+    }
+    let output = args.output.as_deref().map(Output::at).transpose()?;
+    if let Some(output) = &output {
+        output.spares(args.image.iter().chain(&args.compare))?;
+    }
+    let bundle = inputs::bundle(args.model.bundle.as_deref())?;
+    let mut input = Input::new(args, &bundle.manifest().preprocessing, steady::FRAMES)?;
+    let subject = subject(args, &bundle, &input)?;
+    let before = match &args.compare {
+        Some(path) => Some(earlier(path, &subject, args.across)?),
+        None => None,
+    };
+
+    let Some(run) = measure(args, &mut input, subject)? else {
+        return Ok(Outcome::Failed);
+    };
+    let compared = match (&before, &args.compare) {
+        (Some(before), Some(path)) => {
+            Some(compare::changes(before, &run).map_err(|error| error.at(path.display()))?)
+        }
+        _ => None,
+    };
+    if let Some(output) = &output {
+        write(output, &run)?;
+    }
+    match format {
+        Format::Json => printed::json(&Printed {
+            run: &run,
+            compared: compared.as_deref(),
+        }),
+        Format::Text => {
+            printed::line(&report::describe(&run));
+            if let (Some(before), Some(changes)) = (&before, &compared) {
+                printed::line(&format!("\n{}", compare::describe(changes, before)));
+            }
+        }
+    }
+    Ok(Outcome::Answered)
+}
+
+/// What is about to be measured, before anything takes time.
+fn subject(args: &BenchArgs, bundle: &Bundle, input: &Input) -> Result<Subject> {
+    let manifest = bundle.manifest();
+    let decides = model::labels_and_thresholds(args, bundle)?;
+    Ok(Subject {
+        bundle: BundleName {
+            id: manifest.id.clone(),
+            version: manifest.version,
+            graph_sha256: bundle.executed_graph()?.graph.to_string(),
+        },
+        input: input.described()?,
+        labels: decides.map(|(bank, _)| bank.labels().len()),
+        threads: args.model.threads,
+    })
+}
+
+/// The run to compare with: of the same subject, unless the user asked for another.
+fn earlier(path: &Path, subject: &Subject, across: bool) -> Result<Run> {
+    let before = compare::read(path)?;
+    let differences = compare::differences(&before.subject, subject);
+    if differences.is_empty() || across {
+        return Ok(before);
+    }
+    let refused = format!(
+        "another run than this one, so that a ratio would say nothing (--across takes it all the same)\n  {}",
+        differences.join("\n  ")
+    );
+    Err(Error::new(ErrorKind::Caller, refused).at(path.display()))
+}
+
+/// `None` if a process that was started refused, having said why.
+fn measure(args: &BenchArgs, input: &mut Input, subject: Subject) -> Result<Option<Run>> {
+    let readings = Readings::now();
+    let start = match args.starts {
+        0 => None,
+        starts => match start::measure(starts)? {
+            None => return Ok(None),
+            measured => measured,
+        },
+    };
+    let mut opened = Opened::new(args)?;
+    let (stages_ms, pace) = steady::run(&mut opened, input, args)?;
+    Ok(Some(Run {
+        schema: SCHEMA,
+        clipgate: version(),
+        subject,
+        provider: "cpu".to_owned(),
+        onnxruntime: opened.runtime.version().to_owned(),
+        machine: Machine::since(readings),
+        stages_ms,
+        pace,
+        start,
+        peak_rss_bytes: machine::peak_rss_bytes(),
+    }))
+}
+
+/// The command's version; figures of a debug build are of no use but for its tests.
+fn version() -> String {
+    let build = if cfg!(debug_assertions) {
+        " (debug build)"
+    } else {
+        ""
+    };
+    format!("{}{build}", env!("CARGO_PKG_VERSION"))
+}
+
+fn write(output: &Output, run: &Run) -> Result<()> {
+    let json = serde_json::to_vec_pretty(run).map_err(|error| {
+        Error::new(
+            ErrorKind::Machine,
+            format!("{}: cannot be written", output.name()),
+        )
+        .with_source(error)
+    })?;
+    output.write(&json)
+}
