@@ -165,3 +165,10 @@ def file_entry(path: Path) -> dict:
     """A file's line in the manifest's `files`."""
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+
+
+def rename(record: dict, role: str, name: str) -> None:
+    """Gives the file of `role` another name, at the same place in the manifest's list."""
+    old = record[role]["file"]
+    record[role]["file"] = name
+    record["files"] = {name if file == old else file: entry for file, entry in record["files"].items()}

@@ -19,6 +19,7 @@ COMMANDS = {
     "bundle": ("make_bundle", "turn a checkpoint into a bundle that clipgate loads"),
     "quantize": ("quantization.command", "turn an fp32 ONNX tower and a folder of images into a static int8 graph"),
     "verify": ("verify", "compare an int8 image encoder with the fp32 one on your images"),
+    "ort-format": ("ort_format", "put a bundle's graphs into ONNX Runtime's own format, which starts in less memory"),
     "reference": ("reference", "make a bundle's twin around its fp32 graph, for `clipgate evaluate --reference`"),
     "scores": ("ood_table", "write the table of out-of-distribution scores on pocket and on CLIP's own embeddings"),
     "table": ("methods_table", "write the table of quantisation methods on pocket's towers"),

@@ -15,6 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from .errors import UserError
 from .islands import float_regions
+from .onnx_files import is_ort_format
 from .operator_sets import HTP, XNNPACK_FLOAT, XNNPACK_QUANTISED
 from .wiring import Wiring, is_dequantize, is_quantize, qualified
 
@@ -48,6 +49,17 @@ class Finding:
 
 def lint(path: Path) -> list[Finding]:
     """All findings about the graph in `path`, the gravest first; external data is not read."""
+    if is_ort_format(path):
+        return [
+            Finding(
+                "ORT format",
+                NOTE,
+                path.name,
+                "the file holds the graph as ONNX Runtime has optimised it, so nothing can be said of its operators, "
+                "quantisation and operator set; no provider but the CPU's takes it as it is",
+                "lint the ONNX graph that it was made from",
+            )
+        ]
     try:
         model = onnx.load(path, load_external_data=False)
     except OSError as error:

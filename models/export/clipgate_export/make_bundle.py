@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import bundle_options, sources
+from . import bundle_options, ort_format, sources
 from .bank import Label
 from .building import building
 from .bundle import (
@@ -78,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         if missed:
             say(f"no bundle, int8 is too far from fp32: {'; '.join(missed)}; try other or more --images")
             raise SystemExit(1)
+        if arguments.runtime_format == "ort":
+            ort_format.convert(folder)
         if arguments.keep_fp32:
             keep(model, arguments.keep_fp32)
     if warning := report.likeness.warning():

@@ -38,7 +38,7 @@ class GraphDigest:
 
     @classmethod
     def of(cls, path: Path) -> "GraphDigest":
-        names = data_files(onnx.load(path, load_external_data=False))
+        names = [] if is_ort_format(path) else data_files(onnx.load(path, load_external_data=False))
         return cls(Digest.of(path, str(path)), [Digest.of(path.parent / name, name) for name in names])
 
     def record(self) -> dict:
@@ -72,6 +72,15 @@ def gather_weights(path: Path) -> Path:
     for name in data:
         (path.parent / name).unlink()
     return path
+
+
+def is_ort_format(path: Path) -> bool:
+    """Whether the file is of ONNX Runtime's own format, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8)[4:] == b"ORTM"
+    except OSError:
+        return False
 
 
 def read_without_weights(path: Path) -> ModelProto:

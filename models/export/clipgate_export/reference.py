@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .building import building, refuse_existing
-from .bundle import Selftest, file_entry, to_json
+from .bundle import IMAGE_ENCODER, Selftest, file_entry, rename, to_json
 from .errors import UserError
 from .files import read_json, write_bytes
 from .onnx_files import read_untrusted
@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         record["source"] = f"{arguments.graph.name} in place of the image encoder; {record.get('source', '')}"
         calibration = record.pop("calibration", {}).get("file")
         record.pop("recipe", None)
-        new = {record["image_encoder"]["file"]: content, record["selftest"]["file"]: selftest.file()}
+        rename(record, "image_encoder", IMAGE_ENCODER)
+        new = {IMAGE_ENCODER: content, record["selftest"]["file"]: selftest.file()}
         names = [name for name in record["files"] if name != calibration]
         for name in names:
             if name in new:

@@ -18,7 +18,7 @@ from .files import read_json
 from .graph import Graph
 from .judging import Readout
 from .labels import wordnet_ids
-from .onnx_files import one_line, read_without_weights
+from .onnx_files import is_ort_format, one_line, read_without_weights
 from .preprocess import MEAN, STD
 from .spec import Preprocessing
 from .text_tokenizer import TextTokenizer
@@ -182,9 +182,12 @@ def check_plain(name: str | None, manifest: Path) -> None:
 
 def load_graph(path: Path) -> Graph:
     """On one thread; weights outside the file's folder are refused, and every error names the file."""
-    check_external_data(path, read_without_weights(path))
+    is_ort = is_ort_format(path)
+    if not is_ort:
+        check_external_data(path, read_without_weights(path))
     try:
-        return Graph(path)
+        # As bytes it has no folder to look for other files in.
+        return Graph(path.read_bytes() if is_ort else path)
     except Exception as error:
         raise UserError(f"{path}: ONNX Runtime {ort.__version__} refuses it ({one_line(error)})") from error
 

@@ -11,6 +11,7 @@ from .bank import Bank
 from .errors import UserError
 from .images import ImageFolder
 from .likeness import Likeness
+from .onnx_files import is_ort_format
 from .scores import Cosines
 from .subject import Subject, TextEncoder
 
@@ -176,7 +177,9 @@ def check(
     if subject.text is not None and subject.text.fp32 is not None:
         names = [label.name for label in bank.labels] if bank is not None else []
         texts = judge_texts(subject.text, names)
-    layers = measure_layers(subject, folder, rows, snr_images) if snr_images > 0 else None
+    # Layers have no names of their own any more in an ORT-format graph.
+    with_layers = snr_images > 0 and not is_ort_format(subject.int8)
+    layers = measure_layers(subject, folder, rows, snr_images) if with_layers else None
     values = {
         "max-drop": None if labelled is None else 100 * labelled.drop.upper,
         "min-cosine": float(likeness.plain.mean()),
