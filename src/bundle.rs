@@ -16,6 +16,9 @@ use crate::embedding::Embedding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file::read_file;
 use crate::gate::ExecutedGraph;
+#[cfg(unix)]
+use crate::mapping::Mapping;
+use crate::model::{Model, ModelMemory};
 use crate::tokenizer::Tokenizer;
 
 pub use manifest::{BUNDLE_SCHEMA, FileDigest, FileEntry, Manifest, TextEncoderEntry};
@@ -25,7 +28,8 @@ const MANIFEST: &str = "manifest.json";
 /// A manifest that has been checked, and where its files lie.
 ///
 /// Files are read when they are needed, and checked against the manifest's size and SHA-256 each time.
-/// What is read is a private copy, so a file that is truncated or replaced afterwards changes nothing.
+/// What is read is a private copy, so a file that is truncated or replaced afterwards changes nothing; graphs alone can
+/// be mapped, under guard: see [`ModelMemory`].
 ///
 /// ```no_run
 /// let bundle = clipgate::Bundle::open("/opt/models/my-clip")?;
@@ -134,10 +138,7 @@ impl Bundle {
     /// [`ErrorKind::Bundle`] if the file is not listed, missing, or not what the manifest says;
     /// [`ErrorKind::Machine`] if it cannot be read.
     pub fn read(&self, name: &str) -> Result<SharedBytes> {
-        let expected =
-            self.manifest.files.get(name).ok_or_else(|| {
-                Error::bundle("the manifest lists no such file").at(self.path(name))
-            })?;
+        let expected = self.listed(name)?;
         let bytes: SharedBytes = match &self.location {
             Location::Directory(directory) => read_file(&directory.join(name), expected.bytes)
                 .map_err(missing_is_the_bundles_fault)?,
@@ -149,23 +150,60 @@ impl Bundle {
                 .ok_or_else(|| Error::bundle("the file is not embedded").at(self.path(name)))?,
         };
         let content = (*bytes).as_ref();
-        if content.len() as u64 != expected.bytes {
-            return Err(Error::bundle(format!(
-                "{} bytes, but the manifest says {}: the file is damaged or of another version",
-                content.len(),
-                expected.bytes
-            ))
-            .at(self.path(name)));
-        }
-        let digest = Digest::of(content);
-        if digest != expected.sha256 {
-            return Err(Error::bundle(format!(
-                "sha256 {digest}, but the manifest says {}: the file is damaged or was replaced",
-                expected.sha256
-            ))
-            .at(self.path(name)));
-        }
+        self.check_size(name, content.len())?;
+        self.check_digest(name, Digest::of(content))?;
         Ok(bytes)
+    }
+
+    /// A listed graph, checked against size and digest, for a session.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or [`ErrorKind::Bundle`] if the file's name says another format than its content.
+    pub(crate) fn model(&self, name: &str, memory: ModelMemory) -> Result<Model> {
+        #[cfg(not(unix))]
+        let _ = memory;
+        #[cfg(unix)]
+        if let Location::Directory(directory) = &self.location
+            && memory == ModelMemory::Mapped
+        {
+            let mapping = Mapping::open(&directory.join(name), self.listed(name)?.bytes)
+                .map_err(missing_is_the_bundles_fault)?;
+            if let Some(mapping) = mapping {
+                self.check_size(name, mapping.bytes().len())?;
+                self.check_digest(name, mapping.digest())?;
+                return Model::mapped(mapping, self.path(name));
+            }
+        }
+        Model::private(self.read(name)?, self.path(name))
+    }
+
+    fn listed(&self, name: &str) -> Result<&FileDigest> {
+        self.manifest
+            .files
+            .get(name)
+            .ok_or_else(|| Error::bundle("the manifest lists no such file").at(self.path(name)))
+    }
+
+    fn check_size(&self, name: &str, found: usize) -> Result<()> {
+        let expected = self.listed(name)?.bytes;
+        if found as u64 == expected {
+            return Ok(());
+        }
+        Err(Error::bundle(format!(
+            "{found} bytes, but the manifest says {expected}: the file is damaged or of another version"
+        ))
+        .at(self.path(name)))
+    }
+
+    fn check_digest(&self, name: &str, found: Digest) -> Result<()> {
+        let expected = self.listed(name)?.sha256;
+        if found == expected {
+            return Ok(());
+        }
+        Err(Error::bundle(format!(
+            "sha256 {found}, but the manifest says {expected}: the file is damaged or was replaced"
+        ))
+        .at(self.path(name)))
     }
 
     /// The image encoder's bytes.

@@ -54,11 +54,12 @@ impl ImageEncoder {
     pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
         let file = &bundle.manifest().image_encoder.file;
         let start = Instant::now();
-        let model = bundle.image_encoder()?;
+        // The small file first: the large one is then used right after it was checked.
         let selftest = bundle.selftest()?;
+        let model = bundle.model(file, options.model_memory())?;
         let read = Instant::now();
         let open = || {
-            let session = Session::new(runtime, (*model).as_ref(), options)?;
+            let session = Session::load(runtime, model, options)?;
             let loaded = Instant::now();
             let mut encoder = Self::with_backend(Box::new(session), bundle.manifest(), &selftest)?;
             encoder.load_timings.read = read - start;

@@ -1,4 +1,4 @@
-//! Whole files: read into private memory, or mapped.
+//! Whole files: read into private memory, mapped, or read through a small buffer for their digest.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,9 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use memmap2::{Mmap, MmapMut};
+#[cfg(unix)]
+use sha2::{Digest as _, Sha256};
 
 use crate::bytes::SharedBytes;
+#[cfg(unix)]
+use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+
+/// How much of a file is held at a time while its digest is computed: it stays in the processor's cache.
+#[cfg(unix)]
+const CHUNK: usize = 64 << 10;
 
 /// Reads a regular file of 1 to `limit` bytes into private, page-aligned memory.
 ///
@@ -32,7 +40,7 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
 ///
 /// **The file must not change while it is mapped.** One that is truncated kills the process with SIGBUS at the next
 /// access; one that is written to changes what was checked. Replace it by renaming another file over it: the mapping
-/// keeps the old one.
+/// keeps the old one. (A bundle's models are mapped under a guard: see [`ModelMemory`](crate::ModelMemory).)
 ///
 /// # Errors
 /// As [`read_file`].
@@ -46,8 +54,26 @@ pub fn map_file(path: &Path, limit: u64) -> Result<SharedBytes> {
     Ok(Arc::new(map))
 }
 
+/// The digest of all that `source` still holds.
+///
+/// # Errors
+/// If it cannot be read.
+#[cfg(unix)]
+pub(crate) fn hash(source: &mut impl Read) -> io::Result<Digest> {
+    let mut hasher = Sha256::new();
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match source.read(&mut chunk) {
+            Ok(0) => return Ok(Digest::finish(hasher)),
+            Ok(read) => hasher.update(&chunk[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// A regular file of 1 to `limit` bytes, and how many.
-fn open(path: &Path, limit: u64) -> Result<(File, usize)> {
+pub(crate) fn open(path: &Path, limit: u64) -> Result<(File, usize)> {
     let failed = |error| unreadable(error, path);
     let refused = |rule: String| Error::caller(rule).at(path.display());
     // Asked before opening: opening a named pipe waits for a writer, perhaps for ever.
@@ -70,7 +96,8 @@ fn open(path: &Path, limit: u64) -> Result<(File, usize)> {
     Ok((file, size))
 }
 
-fn unreadable(error: io::Error, path: &Path) -> Error {
+/// What is said of a file that cannot be read.
+pub(crate) fn unreadable(error: io::Error, path: &Path) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::UnexpectedEof => {
             ErrorKind::Caller

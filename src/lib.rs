@@ -55,7 +55,10 @@ pub mod fit;
 mod frame;
 mod gate;
 mod label;
+#[cfg(unix)]
+mod mapping;
 pub mod metrics;
+mod model;
 mod nearest;
 mod negatives;
 mod ood;
@@ -112,6 +115,7 @@ pub use frame::{
 };
 pub use gate::{CalibrationFit, ExecutedGraph, Gate, MIN_LUMA_DEVIATION};
 pub use label::{Label, MAX_LABELS, MAX_NAME_BYTES};
+pub use model::ModelMemory;
 pub use nearest::{LabelSearch, Neighbor};
 pub use negatives::{Lent, Mined, Miner, NOT_LENT, TOO_NEAR};
 pub use ood::{NEG_LABEL_GROUP_SIZE, NEG_LABEL_GROUPS, OodScore, OodScores};

@@ -38,9 +38,9 @@ impl TextEncoder {
     /// not what its manifest says or does not embed all ids of the tokenizer.
     pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
         let entry = bundle.text_encoder()?;
-        let model = bundle.read(&entry.file)?;
+        let model = bundle.model(&entry.file, options.model_memory())?;
         let load = || {
-            let session = Session::new(runtime, (*model).as_ref(), options)?;
+            let session = Session::load(runtime, model, options)?;
             check_interface(
                 &session,
                 ("input_ids", ElementType::I64, &[1, entry.context_length]),

@@ -83,3 +83,22 @@ fn a_flipped_bit_never_panics() {
         }
     }
 }
+
+#[test]
+fn a_flipped_bit_in_the_ort_format_never_panics() {
+    let whole = data("session/tiny.ort");
+    for at in (0..whole.len()).step_by(5) {
+        for bit in [0, 3, 7] {
+            let mut model = whole.clone();
+            model[at] ^= 1 << bit;
+            if let Err(error) = load(&model) {
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::Bundle,
+                    "byte {at}: {}",
+                    error.report()
+                );
+            }
+        }
+    }
+}

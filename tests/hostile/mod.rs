@@ -4,6 +4,8 @@ mod bank;
 mod bundle;
 mod graph;
 mod images;
+#[cfg(unix)]
+mod mapped;
 mod model;
 mod runtime;
 mod tokenizer;

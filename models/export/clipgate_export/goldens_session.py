@@ -3,7 +3,7 @@
     python -m clipgate_export.goldens_session tests/data/session
 
 Every weight is a small multiple of 1/64, so that the expected output is exact in f32 and the bytes are the same on
-every machine.
+every machine. Those of the .ort files are ONNX Runtime's and depend on its version.
 """
 
 import sys
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import onnx
 from onnx import TensorProto, helper
+
+from .ort_format import optimise
 
 OPSET = 17
 IR_VERSION = 8
@@ -59,6 +61,23 @@ def embedder(shape: list, extra: list | None = None, initializer: onnx.TensorPro
     return model(nodes, inputs, [value("image_embeds", [shape[0], DIM])], [initializer or weights()])
 
 
+def in_place() -> onnx.ModelProto:
+    """As `embedder`, by operators that read the weights where they lie at every run: no kernel packs them."""
+    values = [weight(row, column) for column in range(DIM) for row in range(FEATURES)]
+    nodes = [
+        helper.make_node("Flatten", ["pixel_values"], ["flat"]),
+        helper.make_node("Mul", ["flat", "weights"], ["products"]),
+        helper.make_node("ReduceSum", ["products", "axis"], ["sums"], keepdims=0),
+        helper.make_node("Reshape", ["sums", "row"], ["image_embeds"]),
+    ]
+    initializers = [
+        helper.make_tensor("weights", TensorProto.FLOAT, [DIM, FEATURES], values),
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("row", TensorProto.INT64, [2], [1, DIM]),
+    ]
+    return model(nodes, [value("pixel_values", INPUT_SHAPE)], [value("image_embeds", [1, DIM])], initializers)
+
+
 def identity(element: int, shape: list) -> onnx.ModelProto:
     node = helper.make_node("Identity", ["pixel_values"], ["image_embeds"])
     return model([node], [value("pixel_values", shape, element)], [value("image_embeds", shape, element)], [])
@@ -83,6 +102,7 @@ def graphs() -> dict[str, onnx.ModelProto]:
     sparse_type = helper.make_sparse_tensor_type_proto(TensorProto.FLOAT, [2])
     return {
         "tiny": embedder(INPUT_SHAPE),
+        "in_place": in_place(),
         "tokens": tokens(),
         "dynamic_batch": embedder(["batch", 3, 4, 4]),
         "two_inputs": embedder(INPUT_SHAPE, [value("mask", [1, 4])]),
@@ -110,6 +130,8 @@ def main() -> None:
     directory.mkdir(parents=True, exist_ok=True)
     for name, graph in graphs().items():
         (directory / f"{name}.onnx").write_bytes(graph.SerializeToString(deterministic=True))
+    for name in ("tiny", "in_place", "two_inputs"):
+        optimise(directory / f"{name}.onnx", directory / f"{name}.ort")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,20 @@ pub(crate) struct ModelArgs {
     /// Threads that one inference uses
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: u16,
+    /// Where a model's bytes lie while it runs. A mapped file needs less memory; choose a private copy for files on a
+    /// network share, and for those that another program may write to in place
+    #[arg(long, value_enum, value_name = "WHERE", default_value_t)]
+    pub(crate) model_memory: MemoryArg,
+}
+
+/// [`ModelMemory`](clipgate::ModelMemory) by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MemoryArg {
+    /// The file is mapped
+    #[default]
+    Mapped,
+    /// The file is copied into the process's memory
+    Private,
 }
 
 /// How image files are read.

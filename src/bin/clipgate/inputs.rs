@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use clipgate::{
     Bundle, Calibration, DecodeLimits, DecodeOptions, Error, ErrorKind, Frame, ImageDecoder,
-    LabelBank, Preprocessing, Result, Runtime, SessionOptions, TextEncoder,
+    LabelBank, ModelMemory, Preprocessing, Result, Runtime, SessionOptions, TextEncoder,
 };
 
 use clipgate::calibration::PreprocessingMode;
 use indicatif::ProgressBar;
 
-use crate::args::{DecodeArgs, Format, ModelArgs};
+use crate::args::{DecodeArgs, Format, MemoryArg, ModelArgs};
 use crate::exit_code::Outcome;
 use crate::report;
 
@@ -37,7 +37,13 @@ pub(crate) fn bundle(directory: Option<&Path>) -> Result<Bundle> {
 
 impl ModelArgs {
     pub(crate) fn session(&self) -> Result<SessionOptions> {
-        SessionOptions::default().with_threads(self.threads.into())
+        let memory = match self.model_memory {
+            MemoryArg::Mapped => ModelMemory::Mapped,
+            MemoryArg::Private => ModelMemory::Private,
+        };
+        Ok(SessionOptions::default()
+            .with_threads(self.threads.into())?
+            .with_model_memory(memory))
     }
 }
 

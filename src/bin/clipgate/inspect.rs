@@ -94,6 +94,7 @@ fn model(manifest: &Manifest) -> Vec<(&'static str, String)> {
     };
     let mut entries = vec![
         ("architecture", manifest.architecture.clone()),
+        ("graph", graph(manifest)),
         ("source", manifest.source.clone()),
         ("licence", manifest.licence.clone()),
         ("input", input(&manifest.preprocessing)),
@@ -108,6 +109,17 @@ fn model(manifest: &Manifest) -> Vec<(&'static str, String)> {
     );
     entries.push(("own labels", own_labels));
     entries
+}
+
+/// What is executed, and what can be seen of it.
+fn graph(manifest: &Manifest) -> String {
+    let file = &manifest.image_encoder.file;
+    if file.to_ascii_lowercase().ends_with(".ort") {
+        return format!(
+            "{file}, in ONNX Runtime's own format: optimised when it was made, and not to be read by tools for ONNX"
+        );
+    }
+    format!("{file}, ONNX: optimised at every start")
 }
 
 fn input(preprocessing: &Preprocessing) -> String {

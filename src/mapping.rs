@@ -1,0 +1,365 @@
+//! A model's file mapped into memory, and watched for as long as it is.
+
+mod guard;
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use memmap2::Advice;
+use memmap2::{Mmap, UncheckedAdvice};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::file;
+use guard::Guard;
+
+/// A file's times are those of the kernel's clock tick, at most a hundredth of a second long. Twice as long after the
+/// last change, every further one gets another time.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How often pages that were read are given back while a model is loaded: at a gigabyte a second 2 MB gather.
+const RELEASE_EVERY: Duration = Duration::from_millis(2);
+
+/// The least and the most that a mapping is divided into, see [`divide`]: a process may have some 65,000 pieces.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const PIECE: usize = 256 << 10;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MOST_PIECES: usize = 512;
+
+/// A read-only mapping of a file whose content had `digest` when it was mapped.
+///
+/// It has two enemies. Where the file is truncated, reading the mapping raises SIGBUS: the [`Guard`] answers that with
+/// zeros and remembers it. Where the file is written to, the mapping's content changes: the file's size and times tell.
+/// Both are asked by [`check`](Self::check), which whoever has read the mapping calls before using what came of it.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    path: PathBuf,
+    digest: Digest,
+    stamp: Mutex<Stamp>,
+    // Dropped before the mapping that it guards.
+    guard: Guard,
+    map: Mmap,
+    file: File,
+}
+
+/// What changes with a file's content. A write changes all three times and perhaps the size; a file that is renamed,
+/// replaced by a rename or given other rights has another `changed` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Mapping {
+    /// Maps a regular file of 1 to `limit` bytes; its content is read once, through a small buffer, for the digest.
+    ///
+    /// `None` where the mapping could not be watched, and the file should be copied: on a file system that keeps whole
+    /// seconds, for a file from the future, where the file cannot be mapped, and beyond [`guard::MOST`] mappings.
+    ///
+    /// # Errors
+    /// As [`file::read_file`].
+    pub(crate) fn open(path: &Path, limit: u64) -> Result<Option<Self>> {
+        let (mut file, size) = file::open(path, limit)?;
+        let failed = |error| file::unreadable(error, path);
+        let Some(stamp) = settled(&file).map_err(failed)? else {
+            return Ok(None);
+        };
+        let digest = file::hash(&mut file).map_err(failed)?;
+        #[expect(unsafe_code, reason = "a file is mapped")]
+        // SAFETY: the mapping is read-only and private to this type. Its bytes are lent as an address for ONNX Runtime
+        // alone; no Rust code reads them, so that no reference sees a value change. What C++ reads there may be
+        // anything (the digest was checked, but the file may change): it is treated as a file's content, and what came
+        // of it is thrown away unless `check` finds the file as it was.
+        let Ok(map) = (unsafe { Mmap::map(&file) }) else {
+            return Ok(None);
+        };
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        divide(&map);
+        if map.len() != size {
+            return Err(changed().at(path.display()));
+        }
+        let Some(guard) = Guard::over(map.as_ptr() as usize, map.len()) else {
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            path: path.to_owned(),
+            digest,
+            stamp: Mutex::new(stamp),
+            guard,
+            map,
+            file,
+        }))
+    }
+
+    /// The digest of the content that [`check`](Self::check) vouches for.
+    pub(crate) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The mapped bytes, for foreign code: see [`open`](Self::open).
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// Reads the first bytes from the file.
+    pub(crate) fn start(&self, buffer: &mut [u8]) -> Result<()> {
+        self.file
+            .read_exact_at(buffer, 0)
+            .map_err(|error| file::unreadable(error, &self.path))
+    }
+
+    /// Whether all that was read from the mapping so far was the content of [`digest`](Self::digest).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if it may have been anything else.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.guard.was_hit() {
+            return Err(changed());
+        }
+        let now = Stamp::of(&self.file).map_err(|error| changed().with_source(error))?;
+        let mut stamp = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        if now == *stamp {
+            return Ok(());
+        }
+        if (now.size, now.modified) != (stamp.size, stamp.modified) {
+            return Err(changed());
+        }
+        // A rename over the file, say, or a write whose time was set back: only the content tells.
+        match self.rehash() {
+            Ok(digest) if digest == self.digest && Stamp::of(&self.file).ok() == Some(now) => {
+                *stamp = now;
+                Ok(())
+            }
+            _ => Err(changed()),
+        }
+    }
+
+    /// Runs `load`, which reads the mapping, and gives back what it has read as it goes on.
+    ///
+    /// The file's pages are in the system's cache either way and are read again from there if need be; without this
+    /// they would count as the process's own beside the copies that ONNX Runtime makes of the weights.
+    pub(crate) fn releasing<T>(&self, load: impl FnOnce() -> T) -> T {
+        let loaded = thread::scope(|scope| {
+            let (done, wait) = std::sync::mpsc::channel::<()>();
+            // Where no thread can be had, more memory is used.
+            let _ = thread::Builder::new()
+                .name("clipgate-release".to_owned())
+                .stack_size(64 << 10)
+                .spawn_scoped(scope, move || {
+                    while wait.recv_timeout(RELEASE_EVERY)
+                        == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+                    {
+                        self.release();
+                    }
+                });
+            let loaded = load();
+            drop(done);
+            loaded
+        });
+        self.release();
+        loaded
+    }
+
+    fn release(&self) {
+        #[expect(unsafe_code, reason = "pages of the mapping are given back")]
+        // SAFETY: the mapping is of a file and was never written to, so a page that is read again has the file's
+        // content, as it would have had before. (Where the guard has put zeros, it has zeros again.)
+        let _ = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+    }
+
+    fn rehash(&self) -> io::Result<Digest> {
+        file::hash(&mut FromStart {
+            file: &self.file,
+            at: 0,
+        })
+    }
+}
+
+impl Stamp {
+    fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+
+    /// How long ago the file changed; `None` for the future.
+    fn age(&self) -> Option<Duration> {
+        let since_1970 = Duration::new(
+            u64::try_from(self.changed.0).ok()?,
+            u32::try_from(self.changed.1).ok()?,
+        );
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH + since_1970)
+            .ok()
+    }
+}
+
+/// Makes the kernel keep the mapping in pieces, by advice that differs from one to the next and means nothing here (not
+/// to dump a piece into a core file).
+///
+/// Linux maps as much as it holds together of a file in its cache, up to 2 MB, where one page is read, and counts it all
+/// as the process's (`finish_fault` in mm/memory.c, from 6.18 on; earlier where huge pages are wanted): 26 MB for the
+/// 2 MB of small tensors that a ViT-B/32 reads in place. It never goes beyond a piece.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn divide(map: &Mmap) {
+    let piece = PIECE.max(map.len().div_ceil(MOST_PIECES).next_multiple_of(PIECE));
+    for start in (0..map.len()).step_by(2 * piece) {
+        let length = piece.min(map.len() - start);
+        // Where it is refused, more memory is used.
+        let _ = map.advise_range(Advice::DontDump, start, length);
+    }
+    let _ = map.advise(Advice::NoHugePage);
+}
+
+/// The stamp of a file that every later write will change; waits a moment where the file was written just now.
+fn settled(file: &File) -> io::Result<Option<Stamp>> {
+    let stamp = Stamp::of(file)?;
+    // One file in a billion has no fraction by chance, and is copied.
+    if stamp.changed.1 == 0 {
+        return Ok(None);
+    }
+    let Some(age) = stamp.age() else {
+        return Ok(None);
+    };
+    if age >= TICK {
+        return Ok(Some(stamp));
+    }
+    thread::sleep(TICK - age);
+    let again = Stamp::of(file)?;
+    Ok((again == stamp && again.age() >= Some(TICK)).then_some(again))
+}
+
+fn changed() -> Error {
+    Error::machine(
+        "the model's file was truncated, replaced in place or became unreadable while it was in use, and nothing that \
+         came of it is used: open the bundle again (a new version is put in place by a rename, or choose a private \
+         copy: `ModelMemory::Private`)",
+    )
+}
+
+/// Reads a file from its start without moving its position.
+struct FromStart<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl io::Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const SIZE: usize = 40_000;
+
+    /// A mapped file of eights.
+    fn mapped() -> (TempDir, PathBuf, Mapping) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.ort");
+        fs::write(&path, vec![8; SIZE]).unwrap();
+        let mapping = Mapping::open(&path, SIZE as u64).unwrap().unwrap();
+        (folder, path, mapping)
+    }
+
+    fn open(path: &Path) -> File {
+        File::options().write(true).open(path).unwrap()
+    }
+
+    /// As foreign code reads the mapping.
+    fn byte(mapping: &Mapping, at: usize) -> u8 {
+        #[expect(unsafe_code, reason = "a byte is read whatever it has become")]
+        // SAFETY: within the mapping.
+        unsafe {
+            mapping.bytes().as_ptr().add(at).read_volatile()
+        }
+    }
+
+    #[test]
+    fn an_untouched_file_is_vouched_for() {
+        let (_folder, _, mapping) = mapped();
+        assert_eq!(mapping.digest(), Digest::of(&vec![8; SIZE]));
+        let sum = mapping.releasing(|| {
+            (0..SIZE)
+                .map(|at| usize::from(byte(&mapping, at)))
+                .sum::<usize>()
+        });
+        assert_eq!(sum, 8 * SIZE);
+        mapping.check().unwrap();
+    }
+
+    #[test]
+    fn a_truncated_file_reads_as_zeros_and_is_an_error() {
+        let (_folder, path, mapping) = mapped();
+        let again = Mapping::open(&path, SIZE as u64).unwrap().unwrap();
+        open(&path).set_len(5000).unwrap();
+        assert_eq!(byte(&mapping, SIZE - 1), 0);
+        assert_eq!(byte(&mapping, 9000), 0);
+        assert!(mapping.guard.was_hit());
+        assert!(!again.guard.was_hit());
+        for mapping in [mapping, again] {
+            let error = mapping.check().unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Machine);
+            assert!(error.to_string().contains("truncated"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_grows_again_is_still_an_error() {
+        let (_folder, path, mapping) = mapped();
+        open(&path).set_len(0).unwrap();
+        assert_eq!(byte(&mapping, 0), 0);
+        fs::write(&path, vec![8; SIZE]).unwrap();
+        assert!(mapping.check().is_err());
+    }
+
+    #[test]
+    fn a_file_written_to_is_an_error() {
+        let (_folder, path, mapping) = mapped();
+        open(&path).write_all(&[9]).unwrap();
+        assert!(mapping.check().is_err());
+        assert!(mapping.check().is_err(), "and stays one");
+    }
+
+    #[test]
+    fn a_write_whose_time_was_set_back_is_an_error() {
+        let (_folder, path, mapping) = mapped();
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        let mut file = open(&path);
+        file.write_all(&[9]).unwrap();
+        file.set_modified(before).unwrap();
+        assert!(mapping.check().is_err());
+    }
+
+    #[test]
+    fn a_rename_over_the_file_is_harmless() {
+        let (folder, path, mapping) = mapped();
+        let next = folder.path().join("next");
+        fs::write(&next, vec![9; SIZE]).unwrap();
+        fs::rename(&next, &path).unwrap();
+        mapping.check().unwrap();
+        assert_eq!(byte(&mapping, 0), 8);
+        fs::remove_file(&path).unwrap();
+        mapping.check().unwrap();
+    }
+}
