@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of every peer (default: 1)")
     parser.add_argument("--rounds", type=int, default=12, help="default: 12")
     parser.add_argument("--runs", type=int, default=3, help="decisions a peer makes in each round (default: 3)")
-    parser.add_argument("--starts", type=int, default=7, help="process starts of each peer (default: 7)")
+    parser.add_argument("--starts", type=int, default=7, help="process starts of each peer, 0 for none (default: 7)")
     parser.add_argument(
         "--time",
         choices=("wall", "processor"),
@@ -130,7 +130,7 @@ def measure(everyone: list[Peer], frames: Path, arguments: argparse.Namespace) -
         samples.setdefault(case, {}).setdefault(peer.name, []).extend(values)
 
     starting = [peer for peer in everyone if peer.start]
-    for number in range(arguments.starts + 1):
+    for number in range(arguments.starts + 1 if arguments.starts else 0):
         for peer in starting:
             ms, answer = start(peer, frames, arguments)
             # The first brings the files into the page cache.

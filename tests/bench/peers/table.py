@@ -75,12 +75,16 @@ def markdown(result: dict) -> str:
         cells = [cell(figures[case], peer) for case in columns]
         start, memory = figures.get(START, {}), figures.get(MEMORY, {})
         rows.append([name, *cells, cell(start, peer, digits=0), memory_cell(memory, peer, result["files"])])
-    lines = [f"| {' | '.join(row)} |".replace("|  |", "| |") for row in rows]
+    lines = [markdown_row(row) for row in rows]
     asked = bars(figures, result["files"])
     checks = [["bar", "asked", "found", ""], ["---", "---:", "---:", "---"]]
     checks += [[bar["what"], bar["bar"], f"{bar['value']:.2f}x", "" if bar["holds"] else "missed"] for bar in asked]
-    lines += ["", *(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in checks)]
+    lines += ["", *(markdown_row(row) for row in checks)]
     return "\n".join([*lines, "", conditions(result)]) + "\n"
+
+
+def markdown_row(cells: list[str]) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
 def cell(measured: dict[str, float], peer: str, digits: int = 1) -> str:
