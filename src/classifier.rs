@@ -11,7 +11,7 @@ use crate::drift::{DriftMonitor, DriftOptions, DriftStatus};
 use crate::encoder::ImageEncoder;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::gate::{CalibrationFit, Gate};
+use crate::gate::{CalibrationFit, Gate, SetBuffers};
 use crate::ood::OodScores;
 use crate::runtime::Runtime;
 use crate::score::{Scorer, Scores};
@@ -33,6 +33,7 @@ pub struct Classifier {
     top_k: usize,
     scores: Scores,
     rows: Vec<usize>,
+    set: SetBuffers,
 }
 
 /// What a [`Classifier`] is made of, beyond a runtime and a bundle; [`Classifier::options`] begins one.
@@ -70,6 +71,34 @@ pub struct Classification {
     pub drift: Option<DriftStatus>,
     /// Where the time went.
     pub timings: Timings,
+}
+
+impl Default for Classification {
+    /// The answer to no frame, for [`Classifier::classify_into`] to replace: an unusable frame's, transferred and
+    /// without a promise.
+    fn default() -> Self {
+        Self {
+            decision: Decision::Abstain(Abstention::because(Reason::UnusableFrame)),
+            top: Vec::new(),
+            scores: None,
+            calibration: CalibrationFit::Transferred,
+            promise: PromiseKind::None,
+            drift: None,
+            timings: Timings::default(),
+        }
+    }
+}
+
+impl Classification {
+    /// Becomes the default, but keeps its buffer.
+    fn forget(&mut self) {
+        let mut top = std::mem::take(&mut self.top);
+        top.clear();
+        *self = Self {
+            top,
+            ..Self::default()
+        };
+    }
 }
 
 /// A label near the frame.
@@ -119,67 +148,61 @@ impl Classifier {
     /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the graph's output is no embedding. An abstention
     /// is `Ok`.
     pub fn classify(&mut self, frame: &Frame<'_>) -> Result<Classification> {
+        let mut answer = Classification::default();
+        self.classify_into(frame, &mut answer)?;
+        Ok(answer)
+    }
+
+    /// Answers one frame in place of an earlier answer, whose buffers it takes: after some frames, nothing is
+    /// allocated here ([`Session`](crate::Session) says what `ort` allocates). After an error, `answer` says nothing
+    /// of any frame.
+    ///
+    /// # Errors
+    /// As [`classify`](Self::classify).
+    pub fn classify_into(&mut self, frame: &Frame<'_>, answer: &mut Classification) -> Result<()> {
         let start = Instant::now();
+        self.set.recycle(&mut answer.decision);
+        answer.forget();
         let quality = self.encoder.prepare(frame)?;
         let prepared = Instant::now();
-        let mut timings = Timings {
-            preprocess: prepared - start,
-            ..Timings::default()
-        };
+        answer.timings.preprocess = prepared - start;
+        answer.calibration = self.gate.fit();
+        answer.promise = self.promise().kind;
         if let Some(reason) = Gate::inspect(quality) {
-            let decision = Decision::Abstain(Abstention::because(reason));
-            return Ok(self.answer(decision, None, timings));
+            answer.decision = Decision::Abstain(Abstention::because(reason));
+            answer.drift = self.drift();
+            return Ok(());
         }
         let embedding = self.encoder.run()?;
         let encoded = Instant::now();
-        timings.encode = encoded - prepared;
+        answer.timings.encode = encoded - prepared;
         self.scorer.score(embedding, &self.bank, &mut self.scores)?;
         let ood = OodScores::of(&self.scores, &self.scorer);
-        let mut decision = self.gate.decide(&self.scores, &ood, &self.bank);
+        answer.decision = self
+            .gate
+            .decide_with(&self.scores, &ood, &self.bank, &mut self.set);
         if let Some(drift) = &mut self.drift {
             let rule = self.gate.ood_rule(self.scores.is_relative());
             let status = drift.observe(ood.value(rule.score).unwrap_or(f32::NAN));
-            if status.is_stale() && decision.accepted().is_some() {
-                decision = Decision::Abstain(Abstention::because(Reason::StaleCalibration));
+            if status.is_stale() && answer.decision.accepted().is_some() {
+                answer.decision = Decision::Abstain(Abstention::because(Reason::StaleCalibration));
             }
         }
         self.scores.top(self.top_k, &mut self.rows);
-        timings.decide = encoded.elapsed();
-        Ok(self.answer(decision, Some(ood), timings))
-    }
-
-    fn answer(
-        &self,
-        decision: Decision,
-        scores: Option<OodScores>,
-        timings: Timings,
-    ) -> Classification {
-        let rows = if scores.is_some() {
-            self.rows.as_slice()
-        } else {
-            &[]
-        };
-        let top = rows
-            .iter()
-            .map(|&row| Candidate {
-                index: row,
-                label: self.bank.labels()[row].shared_name(),
-                probability: self
-                    .scores
-                    .is_relative()
-                    .then(|| self.scores.probabilities()[row]),
-                similarity: self.scores.similarities()[row],
-            })
-            .collect();
-        Classification {
-            decision,
-            top,
-            scores,
-            calibration: self.gate.fit(),
-            promise: self.promise().kind,
-            drift: self.drift(),
-            timings,
-        }
+        let candidates = self.rows.iter().map(|&row| Candidate {
+            index: row,
+            label: self.bank.labels()[row].shared_name(),
+            probability: self
+                .scores
+                .is_relative()
+                .then(|| self.scores.probabilities()[row]),
+            similarity: self.scores.similarities()[row],
+        });
+        answer.top.extend(candidates);
+        answer.scores = Some(ood);
+        answer.drift = self.drift();
+        answer.timings.decide = encoded.elapsed();
+        Ok(())
     }
 
     /// The labels that are told apart.
@@ -306,6 +329,7 @@ impl ClassifierOptions {
             top_k: self.top_k.unwrap_or(DEFAULT_TOP_K),
             scores: Scores::default(),
             rows: Vec::new(),
+            set: SetBuffers::default(),
         })
     }
 }

@@ -25,6 +25,8 @@
 
 mod regularized;
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -108,19 +110,18 @@ impl SetRule {
     /// The rows of the labels in the set of an image with these probabilities, most probable first, into `rows`.
     pub fn labels(&self, probabilities: &[f32], rows: &mut Vec<usize>) {
         rows.clear();
+        rows.extend(0..probabilities.len());
+        let probability = |row: usize| probabilities[row];
+        rows.sort_unstable_by(|&a, &b| by_probability((a, probability(a)), (b, probability(b))));
         let mut sum = 0.0;
         // No score falls with the rank, so the set ends at the first label outside it. Written so that NaN ends it.
-        for (place, (row, own)) in sorted(probabilities.iter().enumerate())
-            .into_iter()
-            .enumerate()
-        {
+        let outside = rows.iter().enumerate().position(|(place, &row)| {
+            let own = probability(row);
             let inside = self.score.at(own, place + 1, sum) <= self.threshold;
-            if !inside {
-                break;
-            }
-            rows.push(row);
             sum += f64::from(own);
-        }
+            !inside
+        });
+        rows.truncate(outside.unwrap_or(rows.len()));
     }
 }
 
@@ -154,8 +155,12 @@ fn place(n: usize, miscoverage: f64) -> usize {
 /// Rows and probabilities, most probable first, equal ones by row.
 fn sorted<'a>(rows: impl Iterator<Item = (usize, &'a f32)>) -> Vec<(usize, f32)> {
     let mut sorted: Vec<(usize, f32)> = rows.map(|(row, p)| (row, *p)).collect();
-    sorted.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    sorted.sort_unstable_by(|a, b| by_probability(*a, *b));
     sorted
+}
+
+fn by_probability(a: (usize, f32), b: (usize, f32)) -> Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
 #[cfg(test)]

@@ -125,6 +125,17 @@ impl Gate {
     ///
     /// Every comparison is written so that NaN abstains.
     pub fn decide(&self, scores: &Scores, ood: &OodScores, bank: &LabelBank) -> Decision {
+        self.decide_with(scores, ood, bank, &mut SetBuffers::default())
+    }
+
+    /// As [`decide`](Self::decide), but the label set is made in buffers of the caller's.
+    pub(crate) fn decide_with(
+        &self,
+        scores: &Scores,
+        ood: &OodScores,
+        bank: &LabelBank,
+        buffers: &mut SetBuffers,
+    ) -> Decision {
         let abstain = |reason| Decision::Abstain(Abstention::because(reason));
         let Some((index, label)) = scores
             .best()
@@ -141,16 +152,18 @@ impl Gate {
         if !confident {
             return abstain(Reason::LowConfidence);
         }
-        let set = self.label_set(scores, bank);
-        match set.as_deref() {
-            Some([]) => return abstain(Reason::LowConfidence),
-            Some([_, _, ..]) => {
-                return Decision::Abstain(Abstention {
-                    reason: Reason::Ambiguous,
-                    set: set.unwrap_or_default(),
-                });
+        if let Some(rule) = self.calibration.sets() {
+            rule.labels(scores.probabilities(), &mut buffers.rows);
+            match buffers.rows.len() {
+                0 => return abstain(Reason::LowConfidence),
+                1 => {}
+                _ => {
+                    return Decision::Abstain(Abstention {
+                        reason: Reason::Ambiguous,
+                        set: buffers.members(bank),
+                    });
+                }
             }
-            _ => {}
         }
         Decision::Accept(Prediction {
             index,
@@ -159,20 +172,37 @@ impl Gate {
         })
     }
 
-    /// The labels that the calibration cannot rule out, most probable first, if it makes sets.
-    fn label_set(&self, scores: &Scores, bank: &LabelBank) -> Option<Vec<SetLabel>> {
-        let rule = self.calibration.sets()?;
-        let mut rows = Vec::new();
-        rule.labels(scores.probabilities(), &mut rows);
-        let member = |index: usize| {
-            let label = bank.labels().get(index)?.shared_name();
-            Some(SetLabel { index, label })
-        };
-        Some(rows.into_iter().filter_map(member).collect())
-    }
-
     fn is_in_distribution(&self, scores: &Scores, ood: &OodScores) -> bool {
         self.ood_rule(scores.is_relative()).passes(ood)
+    }
+}
+
+/// What a label set is made in, kept from frame to frame.
+#[derive(Debug, Default)]
+pub(crate) struct SetBuffers {
+    rows: Vec<usize>,
+    members: Vec<SetLabel>,
+}
+
+impl SetBuffers {
+    /// Takes the buffer of an answer that is no longer needed.
+    pub(crate) fn recycle(&mut self, decision: &mut Decision) {
+        if let Decision::Abstain(abstention) = decision
+            && abstention.set.capacity() > self.members.capacity()
+        {
+            self.members = std::mem::take(&mut abstention.set);
+        }
+    }
+
+    /// The labels in the rows, in their order.
+    fn members(&mut self, bank: &LabelBank) -> Vec<SetLabel> {
+        let mut members = std::mem::take(&mut self.members);
+        members.clear();
+        members.extend(self.rows.iter().filter_map(|&index| {
+            let label = bank.labels().get(index)?.shared_name();
+            Some(SetLabel { index, label })
+        }));
+        members
     }
 }
 
