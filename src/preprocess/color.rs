@@ -168,8 +168,10 @@ impl Converter {
         if planes.u.pixel_stride == 1 && planes.v.pixel_stride == 1 {
             return planar(planes, meaning, target);
         }
-        let Some((chroma, order)) = planes.side_by_side() else {
-            return self.gathered(planes, meaning, target);
+        let row = target.columns.end.next_multiple_of(2);
+        let (chroma, order) = match planes.side_by_side() {
+            Some((chroma, order)) if chroma.row_stride >= row => (chroma, order),
+            _ => return self.gathered(planes, meaning, target),
         };
         // Rows whose strides lie in the planes wholly.
         let luma_rows = luma_from(&planes.y, &target).len() / planes.y.row_stride;

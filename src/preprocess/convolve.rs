@@ -1,10 +1,12 @@
 //! The two inner loops of the resampler: weighted sums along rows and along columns.
 //!
-//! The plain loops are the definition; on x86-64 with AVX2, found at run time (and AVX-VNNI, where the CPU has it),
-//! the same sums are computed with vector instructions and are equal to the bit.
+//! The plain loops are the definition; on x86-64 with AVX2, found at run time (and AVX-VNNI, where the CPU has it), and
+//! on aarch64, the same sums are computed with vector instructions and are equal to the bit.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
 use std::ops::Range;
 
@@ -16,11 +18,11 @@ pub(super) const BLOCK_ROWS: usize = 4;
 /// Bytes of a row that are summed together along columns; a row's stride is a multiple.
 pub(super) const LANES: usize = 32;
 
-/// Bytes that may be read past a row: three weights of 0 and the rest of a 16-byte load.
-pub(super) const ROW_PADDING: usize = 16;
+/// Bytes that may be read past a row: pixels of weight 0 that fill a group, and the rest of a 16-byte load.
+pub(super) const ROW_PADDING: usize = 32;
 
-/// Weights that the vector loop takes at a time; windows are filled up with zeros to a multiple.
-const GROUP: usize = 4;
+/// Weights that the vector loops take at a time; windows are filled up with zeros to a multiple.
+const GROUP: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
 
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
@@ -31,6 +33,8 @@ pub(super) struct Filter {
     weights: Vec<i32>,
     #[cfg(target_arch = "x86_64")]
     split: Vec<avx2::SplitGroup>,
+    #[cfg(target_arch = "aarch64")]
+    split: Vec<neon::SplitGroup>,
 }
 
 #[derive(Debug)]
@@ -59,6 +63,11 @@ impl Filter {
             split: weights
                 .chunks_exact(GROUP)
                 .map(avx2::SplitGroup::new)
+                .collect(),
+            #[cfg(target_arch = "aarch64")]
+            split: weights
+                .chunks_exact(GROUP)
+                .map(neon::SplitGroup::new)
                 .collect(),
             weights,
         }
@@ -104,6 +113,9 @@ pub(super) fn rows(
     if avx2::is_available() {
         return avx2::rows(block, row_bytes, lead, filter, out, stride);
     }
+    #[cfg(target_arch = "aarch64")]
+    neon::rows(block, row_bytes, lead, filter, out, stride);
+    #[cfg(not(target_arch = "aarch64"))]
     rows_plain(block, row_bytes, lead, filter, out, stride);
 }
 
@@ -118,6 +130,7 @@ pub(super) fn column(source: &[u8], stride: usize, filter: &Filter, at: usize, o
     column_plain(source, stride, filter, at, out);
 }
 
+#[cfg(any(test, not(target_arch = "aarch64")))]
 fn rows_plain(
     block: &[u8],
     row_bytes: usize,
@@ -161,15 +174,12 @@ fn clip(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn vector_and_plain_loops_agree_to_the_bit() {
-        if !avx2::is_available() {
-            return;
-        }
         let mut state = 1u32;
         let mut random = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -200,11 +210,14 @@ mod tests {
             let (mut plain, mut vector) =
                 (vec![0; stride * BLOCK_ROWS], vec![0; stride * BLOCK_ROWS]);
             rows_plain(&block, row_bytes, lead, &filter, &mut plain, stride);
-            avx2::rows(&block, row_bytes, lead, &filter, &mut vector, stride);
+            rows(&block, row_bytes, lead, &filter, &mut vector, stride);
             assert_eq!(plain, vector, "rows, {length} weights");
-            vector.fill(0);
-            avx2::rows_without_vnni(&block, row_bytes, lead, &filter, &mut vector, stride);
-            assert_eq!(plain, vector, "rows without VNNI, {length} weights");
+            #[cfg(target_arch = "x86_64")]
+            if avx2::is_available() {
+                vector.fill(0);
+                avx2::rows_without_vnni(&block, row_bytes, lead, &filter, &mut vector, stride);
+                assert_eq!(plain, vector, "rows without VNNI, {length} weights");
+            }
 
             // The last row ends with its last lane.
             let source: Vec<u8> = (0..stride * (length - 1) + 96)
@@ -213,7 +226,7 @@ mod tests {
             let (mut plain, mut vector) = ([0; 96], [0; 96]);
             for at in 0..40 {
                 column_plain(&source, stride, &filter, at, &mut plain);
-                avx2::column(&source, stride, &filter, at, &mut vector);
+                column(&source, stride, &filter, at, &mut vector);
                 assert_eq!(plain, vector, "column {at}, {length} weights");
             }
         }
