@@ -14,6 +14,7 @@ mod cli;
 mod drift;
 mod evaluate;
 mod families;
+mod frames;
 mod hostile;
 mod nearest;
 mod negatives;

@@ -2,6 +2,7 @@
 
 mod bank;
 mod bundle;
+mod frames;
 mod graph;
 mod images;
 #[cfg(unix)]

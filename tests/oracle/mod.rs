@@ -4,6 +4,7 @@ mod conformal;
 mod drift;
 mod families;
 mod fast_decode;
+mod frames;
 mod metrics;
 mod nearest;
 mod ood;
