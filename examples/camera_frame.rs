@@ -10,8 +10,12 @@ use std::error::Error;
 use std::path::Path;
 
 use clipgate::{
-    Bundle, Classification, Classifier, ColorSpace, Decision, DecodeLimits, Frame, Orientation,
-    PixelFormat, Plane, Region, decode_file,
+    Bundle, Classification, Classifier, ColorSpace, Decision, DecodeLimits, DecodedImage, Frame,
+    Orientation, PixelFormat, Plane, decode_file,
+};
+use yuv::{
+    YuvBiPlanarImageMut, YuvChromaSubsampling, YuvConversionMode, YuvRange, YuvStandardMatrix,
+    rgb_to_yuv_nv21,
 };
 
 // How the clipgate command finds ONNX Runtime; a program of yours says Runtime::load("/path/to/libonnxruntime.so").
@@ -20,84 +24,54 @@ mod runtime_search;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("which picture?")?;
-    let sensor = Sensor::of(Path::new(&path))?;
+    let sensor = sensor(&decode_file(Path::new(&path), &DecodeLimits::default())?)?;
     let mut classifier = Classifier::new(&runtime_search::load()?, &Bundle::embedded()?)?;
     let mut answer = Classification::default();
 
     // V begins first and U a byte after it: Android's usual way, as fast as NV21.
-    let plane = |data, pixel_stride| Plane {
+    let (luma, chroma) = (sensor.y_plane.borrow(), sensor.uv_plane.borrow());
+    let plane = |data, stride, pixel_stride| Plane {
         data,
-        row_stride: sensor.width,
+        row_stride: stride as usize,
         pixel_stride,
     };
     let planes = [
-        plane(&sensor.luma, 1),
-        plane(&sensor.chroma[1..], 2),
-        plane(&sensor.chroma[..sensor.chroma.len() - 1], 2),
+        plane(luma, sensor.y_stride, 1),
+        plane(&chroma[1..], sensor.uv_stride, 2),
+        plane(&chroma[..chroma.len() - 1], sensor.uv_stride, 2),
     ];
-    let (width, height) = (sensor.width as u32, sensor.height as u32);
+    let (width, height) = (sensor.width, sensor.height);
     let frame = Frame::from_planes(&planes, width, height, PixelFormat::I420)?
         .with_color(ColorSpace::BT601_FULL)
         .oriented(Orientation::clockwise(90)?);
     classifier.classify_into(&frame, &mut answer)?;
-    let (across, down) = frame.upright_size();
-    println!(
-        "{width}x{height} sensor, {across}x{down} upright: {}",
-        said(&answer)
-    );
-
-    let middle = frame.region(Region::new(0.2, 0.2, 0.8, 0.8)?);
-    classifier.classify_into(&middle, &mut answer)?;
-    let (across, down) = middle.upright_size();
-    println!("the middle alone, {across}x{down}: {}", said(&answer));
+    match &answer.decision {
+        Decision::Accept(found) => println!("{width}x{height} sensor: {}", found.label),
+        Decision::Abstain(abstention) => println!("not sure, {}", abstention.reason),
+        _ => println!("an answer of a newer clipgate"),
+    }
     Ok(())
 }
 
-fn said(answer: &Classification) -> String {
-    match &answer.decision {
-        Decision::Accept(found) => {
-            format!(
-                "{}, confidence {:.2}",
-                found.label,
-                found.confidence.unwrap_or(f32::NAN)
-            )
-        }
-        Decision::Abstain(abstention) => format!("not sure, {}", abstention.reason),
-        _ => "an answer of a newer clipgate".into(),
-    }
-}
-
-/// A picture of even edges turned anticlockwise, in BT.601 of full range: what a phone's sensor sees.
-struct Sensor {
-    luma: Vec<u8>,
-    chroma: Vec<u8>,
-    width: usize,
-    height: usize,
-}
-
-impl Sensor {
-    fn of(path: &Path) -> Result<Self, Box<dyn Error>> {
-        let image = decode_file(path, &DecodeLimits::default())?;
-        let (width, height) = (image.height() as usize & !1, image.width() as usize & !1);
-        let row = image.width() as usize;
-        let rgb = |x: usize, y: usize| {
-            let at = (x * row + height - 1 - y) * 3;
-            [0, 1, 2].map(|channel| f32::from(image.pixels()[at + channel]))
-        };
-        let y_of = |[r, g, b]: [f32; 3]| 0.299 * r + 0.587 * g + 0.114 * b;
-        let pixels = (0..width * height).map(|i| rgb(i % width, i / width));
-        let luma = pixels.map(|pixel| y_of(pixel).round() as u8).collect();
-        let pairs = (0..width * height / 4).flat_map(|i| {
-            let pixel = rgb(i % (width / 2) * 2, i / (width / 2) * 2);
-            let y = y_of(pixel);
-            [(pixel[0] - y) / 1.402, (pixel[2] - y) / 1.772].map(|c| (c + 128.0).round() as u8)
-        });
-        let chroma = pairs.collect();
-        Ok(Self {
-            luma,
-            chroma,
-            width,
-            height,
-        })
-    }
+/// A picture turned anticlockwise: what a phone's sensor sees, V and U by turns.
+fn sensor(image: &DecodedImage) -> Result<YuvBiPlanarImageMut<'static, u8>, Box<dyn Error>> {
+    let (width, height) = (image.height(), image.width());
+    let row = image.width() as usize * 3;
+    let column = |x| {
+        image
+            .pixels()
+            .chunks(row)
+            .map(move |row| &row[x * 3..x * 3 + 3])
+    };
+    let turned: Vec<u8> = (0..height as usize)
+        .rev()
+        .flat_map(column)
+        .flatten()
+        .copied()
+        .collect();
+    let mut frame = YuvBiPlanarImageMut::alloc(width, height, YuvChromaSubsampling::Yuv420);
+    let (range, matrix) = (YuvRange::Full, YuvStandardMatrix::Bt601);
+    let mode = YuvConversionMode::Balanced;
+    rgb_to_yuv_nv21(&mut frame, &turned, width * 3, range, matrix, mode)?;
+    Ok(frame)
 }
