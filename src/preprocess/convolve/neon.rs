@@ -31,10 +31,27 @@ const CHANNELS: [[u8; GROUP]; 3] = [
 ];
 
 /// As `rows_plain`.
-///
+pub(super) fn rows(
+    block: &[u8],
+    row_bytes: usize,
+    lead: usize,
+    filter: &Filter,
+    out: &mut [u8],
+    stride: usize,
+) {
+    #[expect(
+        unsafe_code,
+        reason = "NEON belongs to every aarch64 target that has `std`"
+    )]
+    unsafe {
+        rows_neon(block, row_bytes, lead, filter, out, stride);
+    }
+}
+
 /// Eight pixels of a row at a time: each channel's bytes are gathered and widened, multiplied by the weights' two
 /// parts and added up. Partial sums may wrap: the whole fits 32 bits.
-pub(super) fn rows(
+#[target_feature(enable = "neon")]
+fn rows_neon(
     block: &[u8],
     row_bytes: usize,
     lead: usize,
@@ -77,7 +94,8 @@ pub(super) fn rows(
     }
 }
 
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "neon")]
 fn multiply_add(sum: int32x4_t, values: int16x8_t, weights: int16x8_t) -> int32x4_t {
     let half = vmlal_s16(sum, vget_low_s16(values), vget_low_s16(weights));
     vmlal_high_s16(half, values, weights)
