@@ -9,15 +9,15 @@ use crate::frame::{ColorSpace, Frame, PixelFormat, View};
 /// what a whole image shows.
 const EDGE: usize = 32;
 
-/// Pixels side by side that are read in a cell: one or two lines of the processor's cache.
-const RUN: usize = 16;
+/// The most pixels side by side that are read in a cell: half a line of the processor's cache.
+const RUN: usize = 32;
 
-/// Rows of a cell that are read. With [`RUN`], a mean over 64 pixels has an eighth of their noise.
-const ROWS: usize = 4;
+/// Pixels that are read in a cell, where it has so many. Their mean has an eighth of their noise.
+const PIXELS: usize = 64;
 
 /// Which frames are skipped because they show what the last answered frame showed.
 ///
-/// 1,024 cells of 16 x 4 pixels, evenly spread over the part that is looked at, have their mean luma compared with those of the last frame that was
+/// 1,024 cells of 64 pixels, evenly spread over the part that is looked at, have their mean luma compared with those of the last frame that was
 /// *answered*, so that a slow change adds up until it is noticed. A cell has changed if it differs by more than
 /// [`difference`](Self::difference); the frame has changed if more than [`area`](Self::area) of the cells have, or if
 /// size, format or anything else about the frame is different. After [`longest`](Self::longest) without an answer the
@@ -176,7 +176,8 @@ impl Look {
         };
         let (width, height) = (view.columns.len(), view.rows.len());
         let (columns, rows) = (EDGE.min(width), EDGE.min(height));
-        let (run, lines) = (RUN.min(width / columns), ROWS.min(height / rows));
+        let run = RUN.min(width / columns);
+        let lines = PIXELS.div_ceil(run).min(height / rows);
         let count = (run * lines * CHANNELS) as u32;
         for row in 0..rows {
             let mut sums = [0u32; EDGE];
