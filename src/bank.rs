@@ -5,12 +5,12 @@ mod layout;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use ndarray::ArrayView2;
 use sha2::{Digest as _, Sha256};
 
-use crate::bytes::Values;
+use crate::bytes::{Source, Values};
 use crate::digest::Digest;
 use crate::embedding::dot;
 use crate::error::{Error, Result};
@@ -63,6 +63,8 @@ pub struct LabelBank {
     dimension: usize,
     digest: OnceLock<Digest>,
     quantized_negatives: OnceLock<QuantizedRows>,
+    /// Files that are mapped, of labels and negatives.
+    sources: Vec<Arc<dyn Source>>,
 }
 
 /// The labels' rows; never neither.
@@ -114,6 +116,7 @@ impl LabelBank {
             negative_embeds,
             digest: OnceLock::new(),
             quantized_negatives: OnceLock::new(),
+            sources: [self.sources, negatives.sources].concat(),
             ..self
         })
     }
@@ -142,13 +145,14 @@ impl LabelBank {
                 }
             }
         };
-        Self::checked(
+        let bank = Self::checked(
             self.labels,
             text,
             self.negatives,
             self.negative_embeds,
             self.dimension,
-        )
+        )?;
+        bank.kept_in(self.sources)
     }
 
     /// How the labels' rows are held.
@@ -187,6 +191,26 @@ impl LabelBank {
             "the label bank has embeddings of {} values, the model's have {model}: it was built for another model",
             self.dimension
         )))
+    }
+
+    /// This bank, whose bytes come from where they may change.
+    ///
+    /// # Errors
+    /// As [`check_unchanged`](Self::check_unchanged).
+    pub(crate) fn kept_in(self, sources: Vec<Arc<dyn Source>>) -> Result<Self> {
+        let bank = Self { sources, ..self };
+        bank.check_unchanged()?;
+        Ok(bank)
+    }
+
+    /// Whether all that was read from the bank so far is what was checked when it was opened.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if a mapped file was changed: what came of it is not to be used.
+    pub(crate) fn check_unchanged(&self) -> Result<()> {
+        self.sources
+            .iter()
+            .try_for_each(|source| source.check_unchanged())
     }
 
     /// Text embeddings of the labels, `[K, D]`, unit rows; `None` where the bank holds int8 rows only.

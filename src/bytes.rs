@@ -5,8 +5,20 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
+use crate::error::Result;
+
 /// Bytes that a bank may keep: a private copy of a file, a mapped file, or data in the program itself.
 pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Where shared bytes come from, if that may change under them.
+pub(crate) trait Source: Send + Sync {
+    /// Whether all that was read from the bytes so far is what they were when they were checked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if it may have been anything else: nothing that came of it is
+    /// to be used.
+    fn check_unchanged(&self) -> Result<()>;
+}
 
 /// Numbers that are owned, or lie inside shared bytes.
 pub(crate) enum Values<T> {

@@ -1,11 +1,11 @@
-//! Whole files: read into private memory, mapped, or read through a small buffer for their digest.
+//! Whole files: read into private memory, or through a small buffer for their digest.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use memmap2::{Mmap, MmapMut};
+use memmap2::MmapMut;
 #[cfg(unix)]
 use sha2::{Digest as _, Sha256};
 
@@ -33,25 +33,6 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
     file.read_exact(&mut memory).map_err(failed)?;
     let memory = memory.make_read_only().map_err(failed)?;
     Ok(Arc::new(memory))
-}
-
-/// Maps a regular file of 1 to `limit` bytes, read-only: its pages are read when they are needed, are shared with other
-/// processes and are given back when memory is short, so that a file larger than the memory can be used.
-///
-/// **The file must not change while it is mapped.** One that is truncated kills the process with SIGBUS at the next
-/// access; one that is written to changes what was checked. Replace it by renaming another file over it: the mapping
-/// keeps the old one. (A bundle's models are mapped under a guard: see [`ModelMemory`](crate::ModelMemory).)
-///
-/// # Errors
-/// As [`read_file`].
-pub fn map_file(path: &Path, limit: u64) -> Result<SharedBytes> {
-    let (file, _) = open(path, limit)?;
-    #[expect(unsafe_code, reason = "a mapping is as safe as its file is left alone")]
-    // SAFETY: the mapping is read-only and lives as long as the bytes that borrow from it. That nobody changes the file
-    // meanwhile is asked of the caller above; bytes that change nevertheless are numbers of any value, for which every
-    // computation here is defined, and names are copied when they are checked.
-    let map = unsafe { Mmap::map(&file) }.map_err(|error| unreadable(error, path))?;
-    Ok(Arc::new(map))
 }
 
 /// The digest of all that `source` still holds.

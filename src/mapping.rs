@@ -1,4 +1,4 @@
-//! A model's file mapped into memory, and watched for as long as it is.
+//! A file mapped into memory, and watched for as long as it is.
 
 mod guard;
 
@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use memmap2::Advice;
 use memmap2::{Mmap, UncheckedAdvice};
 
+use crate::bytes::Source;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::file;
@@ -74,15 +75,13 @@ impl Mapping {
         };
         let digest = file::hash(&mut file).map_err(failed)?;
         #[expect(unsafe_code, reason = "a file is mapped")]
-        // SAFETY: the mapping is read-only and private to this type. Its bytes are lent as an address for ONNX Runtime
-        // alone; no Rust code reads them, so that no reference sees a value change. What C++ reads there may be
-        // anything (the digest was checked, but the file may change): it is treated as a file's content, and what came
-        // of it is thrown away unless `check` finds the file as it was.
+        // SAFETY: the mapping is read-only and private to this type. What is read there may be anything (the digest was
+        // checked, but the file may change): ONNX Runtime treats it as a file's content, and the rows of a label bank are
+        // numbers of any value, for which every computation here is defined. What came of it is thrown away unless
+        // `check` finds the file as it was.
         let Ok(map) = (unsafe { Mmap::map(&file) }) else {
             return Ok(None);
         };
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        divide(&map);
         if map.len() != size {
             return Err(changed().at(path.display()));
         }
@@ -104,9 +103,17 @@ impl Mapping {
         self.digest
     }
 
-    /// The mapped bytes, for foreign code: see [`open`](Self::open).
+    /// The mapped bytes: numbers that may change until [`check`](Self::check) has vouched for what was read of them.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
+    }
+
+    /// Keeps what is read here and there from costing more memory than it must; what is read from end to end is better
+    /// left whole.
+    pub(crate) fn divided(self) -> Self {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        divide(&self.map);
+        self
     }
 
     /// Reads the first bytes from the file.
@@ -183,6 +190,18 @@ impl Mapping {
     }
 }
 
+impl AsRef<[u8]> for Mapping {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl Source for Mapping {
+    fn check_unchanged(&self) -> Result<()> {
+        self.check().map_err(|error| error.at(self.path.display()))
+    }
+}
+
 impl Stamp {
     fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
@@ -242,9 +261,9 @@ fn settled(file: &File) -> io::Result<Option<Stamp>> {
 
 fn changed() -> Error {
     Error::machine(
-        "the model's file was truncated, replaced in place or became unreadable while it was in use, and nothing that \
-         came of it is used: open the bundle again (a new version is put in place by a rename, or choose a private \
-         copy: `ModelMemory::Private`)",
+        "the file was truncated, replaced in place or became unreadable while it was in use, and nothing that came of \
+         it is used: open it again, and put a new version in place by a rename, or choose a private copy (for a model \
+         `ModelMemory::Private`, for a label bank `LabelBank::open`)",
     )
 }
 

@@ -78,7 +78,7 @@ impl Model {
         let format = Format::of(&start[..known]);
         format.check_name(&place)?;
         Ok(Self {
-            bytes: Bytes::Mapped(mapping),
+            bytes: Bytes::Mapped(mapping.divided()),
             format,
             place,
         })

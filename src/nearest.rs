@@ -78,7 +78,8 @@ impl LabelSearch {
     /// another one for 1 % of 2,000 photos, and of the first five 1 % are.
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the bank's dimension is not the embedding's.
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the bank's dimension is not the embedding's;
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if the bank's mapped file was changed.
     pub fn nearest(
         &mut self,
         image: &Embedding,
@@ -134,6 +135,7 @@ impl LabelSearch {
             index: found.row as usize,
             similarity: found.cosine,
         }));
+        bank.check_unchanged()?;
         Ok(&self.nearest)
     }
 }

@@ -117,7 +117,8 @@ impl Scorer {
     /// are compared in f32, the others in int8, with the same effect. All else is compared in f32.
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the bank's dimension is not the embedding's.
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the bank's dimension is not the embedding's;
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if the bank's mapped file was changed.
     pub fn score(&self, image: &Embedding, bank: &LabelBank, scores: &mut Scores) -> Result<()> {
         bank.check_dimension(image.dimension())?;
         let image = image.as_slice();
@@ -142,7 +143,7 @@ impl Scorer {
             &mut scores.probabilities,
         );
         pairs::pair(bank, scores);
-        Ok(())
+        bank.check_unchanged()
     }
 
     /// The same image's probabilities at this scorer's temperature, from the cosines that `scores` holds: what

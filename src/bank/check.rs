@@ -38,6 +38,7 @@ impl LabelBank {
             dimension,
             digest: OnceLock::new(),
             quantized_negatives: OnceLock::new(),
+            sources: Vec::new(),
         };
         bank.check_sizes()?;
         let mut scratch = vec![0.0; dimension];

@@ -105,7 +105,8 @@ impl LabelBank {
     /// their names stand in the tensor `label_names`, without prompts and wnids.
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the file would break the format's limits.
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the file would break the format's limits;
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if the bank's own mapped file was changed.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let json = |labels: &[Label]| {
             serde_json::to_string(labels).map_err(|error| {
@@ -140,7 +141,9 @@ impl LabelBank {
             let shape = [self.negatives.len(), dimension];
             tensors.push((NEGATIVES, view(Dtype::F32, &shape, self.negative_rows())?));
         }
-        safetensors::serialize(tensors, Some(metadata)).map_err(unwritable)
+        let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(unwritable)?;
+        self.check_unchanged()?;
+        Ok(bytes)
     }
 }
 

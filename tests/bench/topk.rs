@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let start = Instant::now();
         let bank = LabelBank::open_mapped(path)?;
         let opened = start.elapsed();
-        let bytes = clipgate::file::map_file(path, clipgate::MAX_BANK_BYTES)?;
+        let bytes = clipgate::file::read_file(path, clipgate::MAX_BANK_BYTES)?;
         for threads in [1, 2] {
             let (read, search) = compare(&bank, (*bytes).as_ref(), &images, threads)?;
             let ratio = search.as_secs_f64() / read.as_secs_f64();

@@ -135,7 +135,7 @@ fn a_model_that_is_truncated_or_overwritten_in_use_is_an_error_and_no_answer() {
                 for words in [
                     "image_encoder.ort",
                     "truncated, replaced",
-                    "open the bundle again",
+                    "open it again",
                 ] {
                     assert!(error.to_string().contains(words), "{name}: {error}");
                 }

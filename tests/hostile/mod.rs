@@ -7,6 +7,8 @@ mod graph;
 mod images;
 #[cfg(unix)]
 mod mapped;
+#[cfg(unix)]
+mod mapped_bank;
 mod model;
 mod runtime;
 mod tokenizer;
