@@ -22,6 +22,11 @@ pub(crate) const API_VERSION: u32 = ort::sys::ORT_API_VERSION;
 /// The most threads one session may use.
 pub const MAX_THREADS: usize = 256;
 
+/// Asks for sums that do not saturate. On x86 without VNNI ONNX Runtime's usual kernels add products of u8 and i8 in 16
+/// bits, which moves embeddings to a cosine of 0.99; with this entry weights become u8 there, and the sums are those of
+/// every other processor. On Zen 1 that costs no time; elsewhere nothing changes.
+const EXACT_SUMS: &str = "session.x64quantprecision";
+
 /// A directory that cannot exist. A graph that keeps weights in other files is refused by looking for them here:
 /// nothing but the bytes whose digest was checked may decide what a graph computes.
 const NO_DIRECTORY: &str = "/dev/null/weights-outside-the-graph-are-refused";
@@ -314,6 +319,7 @@ fn builder(runtime: &Runtime, options: SessionOptions) -> ort::Result<SessionBui
         .with_inter_op_spinning(false)?
         .with_memory_pattern(true)?
         .with_log_level(LogLevel::Warning)?
+        .with_config_entry(EXACT_SUMS, "1")?
         .with_config_entry(
             "session.model_external_initializers_file_folder_path",
             NO_DIRECTORY,

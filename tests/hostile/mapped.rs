@@ -132,11 +132,7 @@ fn a_model_that_is_truncated_or_overwritten_in_use_is_an_error_and_no_answer() {
             for _ in 0..2 {
                 let error = encode(&mut encoder).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Machine, "{name}: {error}");
-                for words in [
-                    "image_encoder.ort",
-                    "truncated, replaced",
-                    "open it again",
-                ] {
+                for words in ["image_encoder.ort", "truncated, replaced", "open it again"] {
                     assert!(error.to_string().contains(words), "{name}: {error}");
                 }
             }

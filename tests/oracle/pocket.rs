@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::support::{data, runtime};
 
 /// Cosines move with the JPEG decoder (a few units of 255) and with the int8 kernels of the CPU: 0.002 was seen on
-/// the machine that made the goldens, Arm differs by up to 0.01, x86 without VNNI (saturating 16-bit sums) by more.
+/// the machine that made the goldens, and Arm differs by up to 0.01.
 const COSINE_TOLERANCE: f32 = 0.02;
 
 /// From the same cosines the formulas agree to f32 rounding of a logit below 200.
