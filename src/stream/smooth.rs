@@ -83,6 +83,11 @@ impl Smoothing {
     }
 
     pub(super) fn validate(&self) -> Result<()> {
+        if self.max_gap.is_zero() {
+            return Err(Error::caller(
+                "a longest gap of 0 between frames: every frame would begin anew",
+            ));
+        }
         // Written so that NaN is refused.
         match self.confidence {
             Some(confidence) if !(confidence > 0.0 && confidence <= 1.0) => Err(Error::caller(

@@ -105,3 +105,40 @@ fn an_empty_folder_is_waited_at_and_a_folder_that_goes_away_is_an_error() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains(name), "{said}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_that_are_taken_away_while_they_wait_are_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |number: usize| folder.path().join(format!("{number:02}.jpg"));
+    let coffee = photo("coffee.jpg");
+    for number in 0..60 {
+        fs::write(path(number), &coffee).unwrap();
+    }
+    let name = folder.path().to_str().unwrap();
+    let mut running = Running::start(&[name, "--once"]);
+    running.line();
+    for number in 40..60 {
+        fs::remove_file(path(number)).unwrap();
+    }
+    let lines: Vec<String> = running.lines.by_ref().map(Result::unwrap).collect();
+    assert!((39..59).contains(&lines.len()), "{}", lines.len());
+    let failed = lines.iter().find(|line| line.contains("\"error\""));
+    assert!(failed.is_none(), "{failed:?}");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn an_old_empty_file_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = fs::File::create(folder.path().join("empty.jpg")).unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    empty.set_modified(long_ago).unwrap();
+    let start = std::time::Instant::now();
+    let output = watch(&[folder.path().to_str().unwrap(), "--once"], &[]);
+    assert_eq!(status(&output), 2);
+    assert!(stderr(&output).contains("is empty"), "{}", stderr(&output));
+    // Far below the half minute for which a file may grow, whatever the machine does.
+    assert!(start.elapsed() < Duration::from_secs(25));
+}

@@ -56,15 +56,16 @@ pub(crate) fn run(args: &BenchArgs, format: Format) -> Result<Outcome> {
     let Some(run) = measure(args, &mut input, subject)? else {
         return Ok(Outcome::Failed);
     };
+    // First, so that nothing that follows loses it.
+    if let Some(output) = &output {
+        write(output, &run)?;
+    }
     let compared = match (&before, &args.compare) {
         (Some(before), Some(path)) => {
             Some(compare::changes(before, &run).map_err(|error| error.at(path.display()))?)
         }
         _ => None,
     };
-    if let Some(output) = &output {
-        write(output, &run)?;
-    }
     match format {
         Format::Json => printed::json(&Printed {
             run: &run,
@@ -99,6 +100,8 @@ fn subject(args: &BenchArgs, bundle: &Bundle, input: &Input) -> Result<Subject> 
 /// The run to compare with: of the same subject, unless the user asked for another.
 fn earlier(path: &Path, subject: &Subject, across: bool) -> Result<Run> {
     let before = compare::read(path)?;
+    // Figures that cannot be compared are told before anything takes time.
+    compare::changes(&before, &before).map_err(|error| error.at(path.display()))?;
     let differences = compare::differences(&before.subject, subject);
     if differences.is_empty() || across {
         return Ok(before);

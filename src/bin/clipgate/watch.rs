@@ -56,11 +56,12 @@ pub(crate) fn run(args: &WatchArgs, format: Format) -> Result<Outcome> {
     check_output(args, &kind, source)?;
     let (classifier, decode) = args.answer.open(&args.decode)?;
     let opened = open(args, &kind, source, decode)?;
-    // Interrupts end the program as always until there is something to end cleanly.
-    let control = Arc::new(Control::default());
-    control.heed_interrupts()?;
+    args.check_deadline(opened.is_live)?;
     let teller = Teller::new(args, source, format, is_files, &classifier)?;
     let teller = Arc::new(Mutex::new(teller));
+    // Interrupts end the program as always until there is something to end cleanly: opening a pipe waits for its reader.
+    let control = Arc::new(Control::default());
+    control.heed_interrupts()?;
     let of_thread = (Arc::clone(&teller), Arc::clone(&control));
     let options = args.stream_options(is_files)?;
     let is_live = opened.is_live;
@@ -117,11 +118,11 @@ fn open(args: &WatchArgs, kind: &Kind, source: &Path, decode: DecodeOptions) -> 
     match kind {
         Kind::Stdin => {
             let stdin = io::stdin();
-            let every_frame = args.every_frame || pipe::is_a_file(&stdin);
-            let clock = Clock::new(args.fps.or(every_frame.then_some(args::DEFAULT_FPS)));
+            let is_file = pipe::is_a_file(&stdin);
+            let clock = Clock::new(args.fps.or(is_file.then_some(args::DEFAULT_FPS)));
             Ok(Opened {
                 source: Box::new(Pipe::new(stdin, args.picture()?, clock)?),
-                is_live: !every_frame,
+                is_live: !args.every_frame && !is_file,
             })
         }
         Kind::Files => Ok(Opened {

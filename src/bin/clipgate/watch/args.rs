@@ -15,6 +15,11 @@ use crate::args::{AnswerArgs, DecodeArgs};
 /// Frames a second of a recording that is read frame by frame, unless the user says otherwise.
 pub(super) const DEFAULT_FPS: f64 = 30.0;
 
+/// What is done with raw frames and cameras unless the user says otherwise.
+const DEFAULT_SMOOTH: Duration = Duration::from_millis(500);
+const DEFAULT_LONGEST_SKIP: Duration = Duration::from_secs(1);
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(2);
+
 /// The longest time that an option takes: a day.
 const MAX_SECONDS: f64 = 86_400.0;
 
@@ -22,7 +27,7 @@ const MAX_SECONDS: f64 = 86_400.0;
 #[command(after_help = "\
 Examples:
   rpicam-vid -t 0 --width 640 --height 480 --codec yuv420 -o - | clipgate watch - --size 640x480 --pixel-format i420
-  ffmpeg -i film.mp4 -f rawvideo -pix_fmt nv12 -s 640x360 - | clipgate watch - --size 640x360 --pixel-format nv12 --every-frame
+  ffmpeg -i film.mp4 -f rawvideo -pix_fmt nv12 -s 640x360 - | clipgate watch - --size 640x360 --pixel-format nv12 --every-frame --fps 25
   clipgate watch incoming/ -o decisions.jsonl
   clipgate watch 'incoming/*.jpg' --once
 
@@ -87,7 +92,7 @@ pub(crate) struct WatchArgs {
     /// The part of the upright picture to look at, each edge 0 to 1
     #[arg(long, value_name = "LEFT,TOP,RIGHT,BOTTOM", value_parser = region, help_heading = "Raw frames and cameras")]
     region: Option<Region>,
-    /// Frames a second, for timestamps [default: when frames arrive; 30 where every frame is answered]
+    /// Frames a second, for timestamps [default: when frames arrive; 30 for a file]
     #[arg(long, value_name = "N", value_parser = rate, help_heading = "Raw frames and cameras")]
     pub(super) fps: Option<f64>,
     /// Answer every frame, however long the sender has to wait
@@ -105,9 +110,9 @@ pub(crate) struct WatchArgs {
     /// Seconds for which unchanged frames are skipped before one is answered again; 0 skips none [default: 1, files 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
     longest_skip: Option<Duration>,
-    /// Seconds that one frame may take before that is reported
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", help_heading = "Steadiness")]
-    pub(super) deadline: Duration,
+    /// Of a live stream: seconds that one frame may take before that is reported [default: 2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
+    deadline: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -208,16 +213,38 @@ impl WatchArgs {
         self.pixel_format
     }
 
-    pub(super) fn stream_options(&self, is_files: bool) -> Result<StreamOptions> {
-        if self.deadline.is_zero() {
-            return Err(refused("--deadline 0: above 0".to_owned()));
+    /// Refuses a deadline where every frame is answered: nothing else goes on meanwhile that could tell of it.
+    pub(super) fn check_deadline(&self, is_live: bool) -> Result<()> {
+        match self.deadline {
+            Some(deadline) if deadline.is_zero() => {
+                Err(refused("--deadline 0: above 0".to_owned()))
+            }
+            Some(_) if !is_live => Err(refused(
+                "--deadline is for live streams (a pipe without --every-frame, a camera)"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
         }
-        let default = |seconds| match is_files {
+    }
+
+    /// Whether what is told of a frame hangs on the frames before it.
+    pub(super) fn is_smoothed(&self, is_files: bool) -> bool {
+        !self.time_constant(is_files).is_zero()
+    }
+
+    fn time_constant(&self, is_files: bool) -> Duration {
+        self.smooth.unwrap_or(match is_files {
             true => Duration::ZERO,
-            false => Duration::from_secs_f64(seconds),
-        };
-        let smooth = self.smooth.unwrap_or(default(0.5));
-        let skip = self.longest_skip.unwrap_or(default(1.0));
+            false => DEFAULT_SMOOTH,
+        })
+    }
+
+    pub(super) fn stream_options(&self, is_files: bool) -> Result<StreamOptions> {
+        let smooth = self.time_constant(is_files);
+        let skip = self.longest_skip.unwrap_or(match is_files {
+            true => Duration::ZERO,
+            false => DEFAULT_LONGEST_SKIP,
+        });
         let smoothing = (!smooth.is_zero()).then(|| {
             Smoothing::default()
                 .time_constant(smooth)
@@ -227,7 +254,7 @@ impl WatchArgs {
         Ok(StreamOptions::default()
             .smoothing(smoothing)
             .unchanged((!skip.is_zero()).then(|| Unchanged::default().longest(skip)))
-            .deadline(self.deadline)
+            .deadline(self.deadline.unwrap_or(DEFAULT_DEADLINE))
             .max_frame_bytes(super::picture::MAX_FRAME_BYTES))
     }
 }

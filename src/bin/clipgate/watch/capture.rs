@@ -114,13 +114,13 @@ fn hand_over(
 
 /// Waits for what was pushed; only for what is at work if the user has ended the stream.
 fn finish(live: &LiveStream, teller: &Mutex<Teller>, control: &Control) -> Result<Outcome> {
-    let status = if control.is_stopped() {
-        live.stop(STOP_LIMIT)?
+    let ended = if control.is_stopped() {
+        live.stop(STOP_LIMIT)
     } else {
-        live.finish(FINISH_LIMIT)?
+        live.finish(FINISH_LIMIT)
     };
-    teller::lock(teller).count_dropped(status.dropped);
-    Ok(match status.failed {
+    teller::lock(teller).count_dropped(live.status().dropped);
+    Ok(match ended?.failed {
         0 => Outcome::Answered,
         _ => Outcome::Failed,
     })

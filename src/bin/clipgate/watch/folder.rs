@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs::{self, Metadata};
+use std::io::ErrorKind as IoErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -150,6 +151,11 @@ impl Source for Folder {
                         timestamp: self.clock.tick(),
                         file: Some(&self.current_path),
                     }),
+                    // Taken away while it waited.
+                    Err(_) if is_gone(&self.current_path) => {
+                        self.known.remove(&self.current_path);
+                        Ok(Next::Nothing)
+                    }
                     Err(error) => Ok(Next::Failed {
                         file: Some(&self.current_path),
                         error,
@@ -160,7 +166,7 @@ impl Source for Folder {
                 let error = Error::new(
                     ErrorKind::Caller,
                     format!(
-                        "{}: is empty or still being written after {} s: it is left alone until it changes again",
+                        "{}: is empty, or still being written after {} s: it is left alone until it changes again",
                         path.display(),
                         LONGEST_WRITE.as_secs()
                     ),
@@ -266,6 +272,10 @@ pub(super) fn listed(source: &Path) -> Result<BTreeSet<PathBuf>> {
     Files::named(source)?.list()
 }
 
+fn is_gone(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|error| error.kind() == IoErrorKind::NotFound)
+}
+
 /// Whether two paths lead to one file.
 fn is_one_file(one: &Path, other: &Path) -> bool {
     one.file_name() == other.file_name()
@@ -299,7 +309,10 @@ fn settle(known: Option<&mut File>, state: State, now: Instant) -> Verdict {
     };
     match known {
         Some(File::Read(read)) if *read == state => Verdict::AsBefore,
-        None if state.bytes > 0 && state.is_old() => Verdict::Whole,
+        None if state.is_old() => match state.bytes {
+            0 => Verdict::NeverWhole,
+            _ => Verdict::Whole,
+        },
         None | Some(File::Read(_)) => growing(now),
         Some(File::Growing {
             state: before,

@@ -12,6 +12,9 @@ use crate::report;
 /// Over how long frames a second are counted.
 const WINDOW: Duration = Duration::from_secs(2);
 
+/// From when on they are told: what comes before is chance.
+const FIRST_RATE: Duration = Duration::from_millis(500);
+
 /// Where the figures begin, unless the decision is longer.
 const DECISION_WIDTH: usize = 44;
 
@@ -56,8 +59,9 @@ impl Screen {
             .count(answer.dropped - counts.dropped.min(answer.dropped));
         let said = words(&answer.steady.decision, fit, true);
         if let Some(line) = &self.line {
+            let rate = rate.map_or_else(String::new, |rate| format!("{rate:.1} frames/s  "));
             let text = format!(
-                "{said:DECISION_WIDTH$}  {rate:.1} frames/s  {} skipped  {} dropped",
+                "{said:DECISION_WIDTH$}  {rate}{} skipped  {} dropped",
                 counts.skipped, answer.dropped
             );
             line.set_message(report::printable(&text).into_owned());
@@ -88,7 +92,7 @@ impl Screen {
 }
 
 /// A steady decision in words, with its confidence or without.
-fn words(decision: &Decision, fit: CalibrationFit, with_confidence: bool) -> String {
+pub(super) fn words(decision: &Decision, fit: CalibrationFit, with_confidence: bool) -> String {
     match decision {
         Decision::Accept(prediction) => match prediction.confidence.filter(|_| with_confidence) {
             Some(confidence) if fit == CalibrationFit::Fitted => {
@@ -107,17 +111,17 @@ fn words(decision: &Decision, fit: CalibrationFit, with_confidence: bool) -> Str
 struct Rate {
     window: Option<Instant>,
     frames: u64,
-    last: f64,
+    last: Option<f64>,
 }
 
 impl Rate {
     /// Counts a frame, and those that were dropped before it.
-    fn count(&mut self, dropped: u64) -> f64 {
+    fn count(&mut self, dropped: u64) -> Option<f64> {
         let start = *self.window.get_or_insert_with(Instant::now);
         self.frames += 1 + dropped;
         let elapsed = start.elapsed();
-        if elapsed >= WINDOW || self.last == 0.0 && !elapsed.is_zero() {
-            self.last = self.frames as f64 / elapsed.as_secs_f64();
+        if elapsed >= WINDOW || self.last.is_none() && elapsed >= FIRST_RATE {
+            self.last = Some(self.frames as f64 / elapsed.as_secs_f64());
         }
         if elapsed >= WINDOW {
             self.window = None;

@@ -13,7 +13,7 @@ use clipgate::{
 use super::args::WatchArgs;
 use super::control::Control;
 use super::lines::{Line, LineFile};
-use super::screen::Screen;
+use super::screen::{self, Screen};
 use crate::answer::{self, milliseconds};
 use crate::args::Format;
 use crate::exit_code::Outcome;
@@ -27,6 +27,7 @@ pub(super) struct Teller {
     source: String,
     file: Option<String>,
     gate: Gate,
+    is_smoothed: bool,
     output: Option<LineFile>,
     screen: Screen,
     counts: LiveStatus,
@@ -53,6 +54,7 @@ impl Teller {
             source: source.display().to_string(),
             file: None,
             gate: classifier.gate().clone(),
+            is_smoothed: args.is_smoothed(is_files),
             output,
             screen: Screen::new(format == Format::Text && !is_files),
             counts: LiveStatus::default(),
@@ -107,7 +109,7 @@ impl Teller {
                 Some(file) => Some(format!(
                     "{:PATH_WIDTH$}  {}",
                     report::path(Path::new(file)),
-                    answer::sentence(&answer.raw)
+                    self.of_file(answer)
                 )),
                 None => self.screen.show(answer, self.gate.fit(), &self.counts),
             };
@@ -126,6 +128,18 @@ impl Teller {
                         .with_source(error),
                 ),
             }
+        }
+    }
+
+    /// What is said of a file: its own answer, or the steady decision where files are taken for one stream.
+    fn of_file(&self, answer: &StreamAnswer) -> String {
+        let said = match self.is_smoothed {
+            true => screen::words(&answer.steady.decision, self.gate.fit(), true),
+            false => answer::sentence(&answer.raw),
+        };
+        match answer.skipped {
+            true => format!("{said} (unchanged: not asked again)"),
+            false => said,
         }
     }
 
@@ -173,7 +187,10 @@ impl Teller {
         }
         let outcome = ended?;
         synced?;
-        Ok(outcome)
+        Ok(match self.counts.failed {
+            0 => outcome,
+            _ => outcome.and(Outcome::Failed),
+        })
     }
 
     fn summary(&self) -> String {
