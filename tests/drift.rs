@@ -2,11 +2,13 @@
 //! what a classifier does about drift.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clipgate::bounds::{binomial_lower, dkw_epsilon};
 use clipgate::{
     Bundle, Calibration, Classification, Classifier, DecodeLimits, DriftMonitor, DriftOptions,
-    DriftReference, ErrorKind, Label, LabelBank, Reason, decode_file,
+    DriftReference, ErrorKind, Label, LabelBank, LiveStream, Reason, StreamAnswer, StreamEvent,
+    StreamOptions, VideoStream, decode_file,
 };
 use serde_json::{Value, json};
 
@@ -163,6 +165,55 @@ fn a_classifier_accepts_nothing_more_once_the_stream_has_drifted() {
             .is_some()
     );
     assert_eq!(classify(&mut plain, "coffee.jpg").drift, None);
+}
+
+#[test]
+fn a_stream_that_has_drifted_goes_on_after_a_reset() {
+    let low = json!({"n": 1000, "scores": [0.1, 0.2, 0.3], "at_most": [1, 500, 1000]});
+    let mut classifier = Classifier::options()
+        .calibration(calibrated_on(low).unwrap())
+        .drift(DriftOptions::default().stride(1))
+        .open(&runtime(), &Bundle::embedded().unwrap())
+        .unwrap();
+    let reason = |answer: &StreamAnswer| answer.raw.decision.reason();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/photos/coffee.jpg");
+    let image = decode_file(&path, &DecodeLimits::default()).unwrap();
+    let frame = image.frame().unwrap();
+    let make_stale = |classifier: &mut Classifier| {
+        let stale = (0..30).any(|_| {
+            let answer = classifier.classify(&frame).unwrap();
+            answer.decision.reason() == Some(Reason::StaleCalibration)
+        });
+        assert!(stale);
+    };
+
+    make_stale(&mut classifier);
+    let mut video = VideoStream::new(classifier, StreamOptions::default()).unwrap();
+    let before = video.classify(&frame, Duration::from_millis(0)).unwrap();
+    video.reset_drift();
+    let after = video.classify(&frame, Duration::from_millis(10)).unwrap();
+    assert_eq!(
+        (reason(&before), reason(&after)),
+        (Some(Reason::StaleCalibration), None)
+    );
+
+    let mut classifier = video.into_classifier();
+    make_stale(&mut classifier);
+    let (live, results) = LiveStream::channel(classifier, StreamOptions::default(), 4).unwrap();
+    let answer = |at| {
+        live.push(&frame, Duration::from_millis(at)).unwrap();
+        match results.recv() {
+            Some(StreamEvent::Answer(answer)) => answer,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = answer(0);
+    live.reset_drift();
+    let after = answer(10);
+    assert_eq!(
+        (reason(&before), reason(&after)),
+        (Some(Reason::StaleCalibration), None)
+    );
 }
 
 #[test]

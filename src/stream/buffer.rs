@@ -36,15 +36,15 @@ impl FrameBuffer {
     /// Copies a frame of at most `limit` bytes.
     pub(super) fn fill(&mut self, frame: &Frame<'_>, limit: usize) -> Result<()> {
         let shape = Shape::of(frame);
-        let bytes = shape.bytes();
-        if bytes > limit {
+        let bytes = shape.as_ref().map_or(usize::MAX, Shape::bytes);
+        let Some(shape) = shape.filter(|_| bytes <= limit) else {
             return Err(Error::caller(format!(
                 "a {}x{} {} frame of {bytes} bytes: this stream takes at most {limit} (StreamOptions::max_frame_bytes)",
                 frame.width(),
                 frame.height(),
                 frame.format()
             )));
-        }
+        };
         if self.bytes.len() < bytes {
             self.bytes.resize(bytes, 0);
         }
@@ -77,16 +77,18 @@ impl FrameBuffer {
 
 impl Shape {
     /// One plane after the other; but two whose bytes lie by turns in one memory, as U and V do on Android, stay so.
-    fn of(frame: &Frame<'_>) -> Self {
+    /// `None` if they are more bytes than can be counted: planes of one memory may be, where an address has 32 bits.
+    fn of(frame: &Frame<'_>) -> Option<Self> {
         let mut planes: [PlaneShape; 3] = Default::default();
-        let mut end = 0;
+        let mut end = 0_usize;
         for ((shape, plane), needed) in planes.iter_mut().zip(frame.planes()).zip(needed(frame)) {
+            let begin = end;
+            end = begin.checked_add(needed)?;
             *shape = PlaneShape {
-                bytes: end..end + needed,
+                bytes: begin..end,
                 row_stride: plane.row_stride,
                 pixel_stride: plane.pixel_stride,
             };
-            end += needed;
         }
         if let [_, one, other] = frame.planes() {
             let [_, first, second] = &mut planes;
@@ -95,12 +97,12 @@ impl Shape {
             if at < other_at.saturating_add(other_length) && other_at < at.saturating_add(length) {
                 let begin = first.bytes.start;
                 let least = at.min(other_at);
-                let (from, other_from) = (begin + at - least, begin + other_at - least);
+                let (from, other_from) = (begin + (at - least), begin + (other_at - least));
                 first.bytes = from..from + length;
                 second.bytes = other_from..other_from + other_length;
             }
         }
-        Self {
+        Some(Self {
             planes,
             count: frame.planes().len(),
             width: frame.width(),
@@ -109,7 +111,7 @@ impl Shape {
             color: frame.color(),
             orientation: frame.orientation(),
             region: frame.looked_at(),
-        }
+        })
     }
 
     fn bytes(&self) -> usize {

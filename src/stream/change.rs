@@ -17,8 +17,10 @@ const PIXELS: usize = 64;
 
 /// Which frames are skipped because they show what the last answered frame showed.
 ///
-/// 1,024 cells of 64 pixels, evenly spread over the part that is looked at, have their mean luma compared with those of the last frame that was
-/// *answered*, so that a slow change adds up until it is noticed. A cell has changed if it differs by more than
+/// 1,024 cells of 64 pixels, evenly spread over the part that is looked at, have their mean luma compared with those of
+/// the last frame that was *answered*, so that a slow change adds up until it is noticed. In a
+/// view of less than 256 pixels along an edge a cell may have fewer pixels, and of less than 32 there are fewer cells: one
+/// for each pixel along that edge. A cell has changed if it differs by more than
 /// [`difference`](Self::difference); the frame has changed if more than [`area`](Self::area) of the cells have, or if
 /// size, format or anything else about the frame is different. After [`longest`](Self::longest) without an answer the
 /// model is asked anyway.

@@ -1,7 +1,7 @@
 //! The newest frame, answered on a thread of its own.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
@@ -54,6 +54,8 @@ pub struct LiveStream {
     writer: Mutex<Writer>,
     worker: Mutex<Option<JoinHandle<()>>>,
     worker_id: ThreadId,
+    /// The end of the channel that the listener holds, if there is a channel.
+    results: Weak<results::Sender>,
     deadline: Duration,
     max_frame_bytes: usize,
 }
@@ -84,21 +86,25 @@ impl LiveStream {
     /// least 1, and the newest wins there, too.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// As [`start`](Self::start), and [`ErrorKind::Caller`](crate::ErrorKind::Caller) for a capacity above
+    /// [`LiveResults::MAX_CAPACITY`].
     pub fn channel(
         classifier: Classifier,
         options: StreamOptions,
         capacity: usize,
     ) -> Result<(Self, LiveResults)> {
         let shared = Arc::new(Shared::new(options.deadline));
-        let (sender, results) = results::channel(capacity);
+        let (sender, results) = results::channel(capacity)?;
+        let sender = Arc::new(sender);
+        let of_stream = Arc::downgrade(&sender);
         let counter = Arc::clone(&shared);
         let listener = move |event| {
             if sender.send(event) {
                 counter.count(|status| status.results_dropped += 1);
             }
         };
-        let stream = Self::start_worker(shared, classifier, options, Box::new(listener))?;
+        let mut stream = Self::start_worker(shared, classifier, options, Box::new(listener))?;
+        stream.results = of_stream;
         Ok((stream, results))
     }
 
@@ -122,6 +128,7 @@ impl LiveStream {
             writer: Mutex::default(),
             worker_id: worker.thread().id(),
             worker: Mutex::new(Some(worker)),
+            results: Weak::new(),
             deadline,
             max_frame_bytes,
         })
@@ -144,7 +151,20 @@ impl LiveStream {
         check_order(writer.last_timestamp, timestamp)?;
         writer.buffer.fill(frame, self.max_frame_bytes)?;
         writer.last_timestamp = Some(timestamp);
-        Ok(self.shared.offer(&mut writer.buffer, timestamp))
+        let report = self.shared.offer(&mut writer.buffer, timestamp);
+        drop(writer);
+        Ok(report.log())
+    }
+
+    /// Forgets what was smoothed and what the last frame looked like, as [`VideoStream::reset`] does, before the next frame
+    /// is begun. The one at work is answered as if nothing had been asked.
+    pub fn reset(&self) {
+        self.shared.request(|requests| requests.reset = true);
+    }
+
+    /// Forgets the drift so far, as [`VideoStream::reset_drift`] does, before the next frame is begun.
+    pub fn reset_drift(&self) {
+        self.shared.request(|requests| requests.reset_drift = true);
     }
 
     /// How the stream is doing.
@@ -189,6 +209,9 @@ impl LiveStream {
         }
         let status = self.shared.status();
         self.shared.advance(Phase::Abandoned);
+        if let Some(results) = self.results.upgrade() {
+            results.close();
+        }
         let stuck = match status.in_flight {
             Some(flight) => format!(
                 "frame {} has been in the {:?} for {:.1?}",

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::error::{Error, Result};
+
 use super::StreamEvent;
 
 /// The receiving end of [`LiveStream::channel`](crate::LiveStream::channel).
@@ -31,22 +33,32 @@ struct State {
     is_open: bool,
 }
 
-/// Both ends of a channel for `capacity` results, at least 1.
-pub(super) fn channel(capacity: usize) -> (Sender, LiveResults) {
+/// Both ends of a channel for `capacity` results, at least 1 and at most [`LiveResults::MAX_CAPACITY`].
+pub(super) fn channel(capacity: usize) -> Result<(Sender, LiveResults)> {
+    if capacity > LiveResults::MAX_CAPACITY {
+        return Err(Error::caller(format!(
+            "a channel for {capacity} results: at most {}",
+            LiveResults::MAX_CAPACITY
+        )));
+    }
     let capacity = capacity.max(1);
     let queue = Arc::new(Queue {
         state: Mutex::new(State {
-            events: VecDeque::with_capacity(capacity),
+            events: VecDeque::new(),
             is_open: true,
         }),
         changed: Condvar::new(),
         capacity,
     });
-    (Sender(Arc::clone(&queue)), LiveResults(queue))
+    Ok((Sender(Arc::clone(&queue)), LiveResults(queue)))
 }
 
 impl LiveResults {
-    /// The oldest result that is there; waits for one. `None` once the stream has stopped and everything was received.
+    /// The most results that can wait.
+    pub const MAX_CAPACITY: usize = 1 << 16;
+
+    /// The oldest result that is there; waits for one. `None` once the stream has stopped, or was given up because it did
+    /// not stop in time, and everything was received.
     pub fn recv(&self) -> Option<StreamEvent> {
         let mut state = self.0.lock();
         loop {
@@ -91,7 +103,7 @@ impl LiveResults {
     }
 }
 
-/// Every result until the stream stops.
+/// Every result until the stream stops or is given up.
 impl Iterator for LiveResults {
     type Item = StreamEvent;
 
@@ -104,6 +116,9 @@ impl Sender {
     /// Hands a result over, in place of the oldest if there is no room. Tells whether one was lost.
     pub(super) fn send(&self, event: StreamEvent) -> bool {
         let mut state = self.0.lock();
+        if !state.is_open {
+            return false;
+        }
         let is_full = state.events.len() == self.0.capacity;
         if is_full {
             state.events.pop_front();
@@ -112,12 +127,17 @@ impl Sender {
         self.0.changed.notify_one();
         is_full
     }
+
+    /// Ends the results: what is there can still be received, and nothing comes after it.
+    pub(super) fn close(&self) {
+        self.0.lock().is_open = false;
+        self.0.changed.notify_all();
+    }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.0.lock().is_open = false;
-        self.0.changed.notify_all();
+        self.close();
     }
 }
 

@@ -6,6 +6,22 @@ use std::time::{Duration, Instant};
 use super::buffer::FrameBuffer;
 use super::status::{InFlight, LiveStatus, Stage};
 
+/// A status, and whether the log has yet to hear of it. Whoever gets it says so once it holds no lock: a logger may be
+/// slow, and may ask for the status itself.
+#[must_use]
+#[derive(Debug)]
+pub(super) struct Report {
+    status: LiveStatus,
+    is_news: bool,
+}
+
+/// What the worker is asked to do before its next frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Requests {
+    pub(super) reset: bool,
+    pub(super) reset_drift: bool,
+}
+
 /// One frame waits at most, and one is at work. The frame that waits lies in a buffer which changes places with the
 /// writer's and with the worker's, so that three buffers serve a stream for ever.
 #[derive(Debug)]
@@ -22,6 +38,7 @@ struct State {
     waiting: Option<Ticket>,
     flight: Option<Flight>,
     phase: Phase,
+    requests: Requests,
 }
 
 /// A frame's place in its stream.
@@ -66,6 +83,7 @@ impl Shared {
                 waiting: None,
                 flight: None,
                 phase: Phase::Open,
+                requests: Requests::default(),
             }),
             changed: Condvar::new(),
             deadline,
@@ -73,7 +91,7 @@ impl Shared {
     }
 
     /// Puts the writer's frame where the next one is taken from, in place of one that still waits.
-    pub(super) fn offer(&self, buffer: &mut FrameBuffer, timestamp: Duration) -> LiveStatus {
+    pub(super) fn offer(&self, buffer: &mut FrameBuffer, timestamp: Duration) -> Report {
         let mut state = self.lock();
         let frame = state.counted.pushed;
         state.counted.pushed += 1;
@@ -89,11 +107,16 @@ impl Shared {
             });
             self.changed.notify_all();
         }
-        self.status_of(&mut state)
+        self.report(&mut state)
     }
 
-    /// The next frame for the worker, in its buffer; waits for one. `None` ends the worker.
-    pub(super) fn take(&self, buffer: &mut FrameBuffer) -> Option<Ticket> {
+    /// Asks the worker for something before its next frame.
+    pub(super) fn request(&self, request: impl FnOnce(&mut Requests)) {
+        request(&mut self.lock().requests);
+    }
+
+    /// The next frame for the worker, in its buffer, and what is asked of it before; waits for one. `None` ends the worker.
+    pub(super) fn take(&self, buffer: &mut FrameBuffer) -> Option<(Ticket, Requests)> {
         let mut state = self.lock();
         loop {
             if state.phase >= Phase::Stopping {
@@ -103,7 +126,7 @@ impl Shared {
             if let Some(ticket) = state.waiting.take() {
                 std::mem::swap(&mut state.buffer, buffer);
                 state.flight = Some(Flight::new(ticket, Stage::Classifier));
-                return Some(ticket);
+                return Some((ticket, std::mem::take(&mut state.requests)));
             }
             if state.phase == Phase::Finishing {
                 return None;
@@ -132,7 +155,8 @@ impl Shared {
     }
 
     pub(super) fn status(&self) -> LiveStatus {
-        self.status_of(&mut self.lock())
+        let report = self.report(&mut self.lock());
+        report.log()
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -164,22 +188,19 @@ impl Shared {
         true
     }
 
-    fn status_of(&self, state: &mut State) -> LiveStatus {
+    fn report(&self, state: &mut State) -> Report {
         let mut status = state.counted;
         status.stopped = state.phase > Phase::Open;
         let Some(flight) = &mut state.flight else {
-            return status;
+            return Report {
+                status,
+                is_news: false,
+            };
         };
         let elapsed = flight.since.elapsed();
         let is_late = elapsed > self.deadline;
-        if is_late && !flight.is_logged {
-            flight.is_logged = true;
-            log::warn!(
-                "frame {} has been in the {:?} for {elapsed:.1?}",
-                flight.ticket.frame,
-                flight.stage
-            );
-        }
+        let is_news = is_late && !flight.is_logged;
+        flight.is_logged |= is_news;
         status.in_flight = Some(InFlight {
             frame: flight.ticket.frame,
             timestamp: flight.ticket.timestamp,
@@ -187,7 +208,7 @@ impl Shared {
             elapsed,
             is_late,
         });
-        status
+        Report { status, is_news }
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
@@ -198,6 +219,21 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Report {
+    /// The status, once the log has heard what it has yet to hear.
+    pub(super) fn log(self) -> LiveStatus {
+        if let Some(flight) = self.status.in_flight.filter(|_| self.is_news) {
+            log::warn!(
+                "frame {} has been in the {:?} for {:.1?}",
+                flight.frame,
+                flight.stage,
+                flight.elapsed
+            );
+        }
+        self.status
     }
 }
 

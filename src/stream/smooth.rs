@@ -25,6 +25,10 @@ const PRESENCE: Hysteresis = Hysteresis {
     leave: 0.4,
 };
 
+/// Share of a threshold by which an average may miss it for rounding alone. What must not reach it counts for twice that
+/// less.
+const ROUNDING: f32 = 1.0 / 2048.0;
+
 /// A reason gives way to one that is more frequent by this share of the time.
 const REASON_MARGIN: f32 = 0.2;
 
@@ -46,8 +50,12 @@ const REASON_MARGIN: f32 = 0.2;
 ///    to name it, 75 % of that to keep it. Another label takes its place when it is good enough itself and the old one's
 ///    average is below 75 % of its own.
 ///
-/// What these ask for must be the same for [`hold`](Self::hold) before the steady decision follows. Under frames that are
-/// all alike it comes to be what the gate says of each, or, within the hysteresis, stays what it was.
+/// A label is named only while the gate itself has accepted it of late, and on frames that the gate does not accept every
+/// probability counts for less than the calibration's threshold.
+///
+/// What these ask for must be the same for [`hold`](Self::hold) before the steady decision follows. A label that has not
+/// been asked for during twice that time is given up as [`Reason::Unsettled`] though nothing else has held. Under frames
+/// that are all alike it comes to be what the gate says of each, or, within the hysteresis, stays what it was.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Smoothing {
     time_constant: Duration,
@@ -76,7 +84,8 @@ impl Smoothing {
         self
     }
 
-    /// The average probability that names a label, above 0 to 1; the calibration's threshold unless set.
+    /// The average probability that names a label, above 0 to 1; the calibration's threshold unless set. However low, it
+    /// names no label that the gate has accepted on no frame of late.
     pub fn confidence(mut self, confidence: f32) -> Self {
         self.confidence = Some(confidence);
         self
@@ -125,6 +134,8 @@ pub(super) struct Smoother {
     averages: Averages,
     steady: SteadyDecision,
     pending: Option<Pending>,
+    /// Since when what stands is not what the averages ask for.
+    unasked_since: Option<Duration>,
 }
 
 /// What the averages ask for.
@@ -148,13 +159,14 @@ impl Smoother {
         Self {
             options,
             confidence: Hysteresis {
-                enter,
+                enter: enter * (1.0 - ROUNDING),
                 leave: enter * LEAVE_SHARE,
             },
             last: None,
-            averages: Averages::new(),
+            averages: Averages::new(threshold * (1.0 - 2.0 * ROUNDING)),
             steady: unsettled(Duration::ZERO),
             pending: None,
+            unasked_since: None,
         }
     }
 
@@ -182,6 +194,7 @@ impl Smoother {
         self.last = None;
         self.averages.clear();
         self.pending = None;
+        self.unasked_since = None;
     }
 
     /// What the averages ask for, given what stands.
@@ -192,6 +205,7 @@ impl Smoother {
         };
         let best = averages
             .best()
+            .filter(|best| best.is_accepted())
             .filter(|best| passes(best, PRESENCE.enter, self.confidence.enter));
         let standing = self
             .steady
@@ -219,23 +233,35 @@ impl Smoother {
         }
     }
 
-    /// Follows a target that has been the same for long enough.
+    /// Follows a target that has been the same for long enough, and gives up a label that has not been it for too long.
     fn settle(&mut self, target: Target, timestamp: Duration) {
         if target == Target::of(&self.steady.decision) {
             self.pending = None;
+            self.unasked_since = None;
             self.refresh();
             return;
         }
+        let unasked_since = *self.unasked_since.get_or_insert(timestamp);
         let since = match &self.pending {
             Some(pending) if pending.target.is_like(target) => pending.since,
             _ => timestamp,
         };
         self.pending = Some(Pending { target, since });
-        if timestamp.saturating_sub(since) < self.options.hold {
-            self.refresh();
+        let hold = self.options.hold;
+        if timestamp.saturating_sub(since) < hold {
+            // Twice the hold, so that a label which follows within one hold takes the old one's place directly.
+            let limit = hold.saturating_mul(2);
+            let is_label = self.steady.decision.accepted().is_some();
+            if is_label && timestamp.saturating_sub(unasked_since) >= limit {
+                self.unasked_since = None;
+                self.steady = unsettled(timestamp);
+            } else {
+                self.refresh();
+            }
             return;
         }
         self.pending = None;
+        self.unasked_since = None;
         self.steady = SteadyDecision {
             decision: match target {
                 Target::Label(index) => self.prediction(index),

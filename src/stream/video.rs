@@ -1,5 +1,6 @@
 //! Every frame in order, answered where it is called.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -154,6 +155,13 @@ impl VideoStream {
         }
     }
 
+    /// Forgets the drift of the frames so far, and with it the reason `stale_calibration`, as
+    /// [`Classifier::reset_drift`] does. The model is asked about the next frame, so that no answer of before is repeated.
+    pub fn reset_drift(&mut self) {
+        self.classifier.reset_drift();
+        self.last = None;
+    }
+
     /// The classifier that answers.
     pub fn classifier(&self) -> &Classifier {
         &self.classifier
@@ -162,6 +170,15 @@ impl VideoStream {
     /// The classifier, for another stream.
     pub fn into_classifier(self) -> Classifier {
         self.classifier
+    }
+}
+
+impl fmt::Debug for VideoStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VideoStream")
+            .field("seen", &self.seen)
+            .field("last_timestamp", &self.last_timestamp)
+            .finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,13 @@ pub(super) type Listener = Box<dyn FnMut(StreamEvent) + Send>;
 pub(super) fn run(shared: &Shared, mut video: VideoStream, mut listener: Listener) {
     let _ended = Ended(shared);
     let mut buffer = FrameBuffer::default();
-    while let Some(ticket) = shared.take(&mut buffer) {
+    while let Some((ticket, requests)) = shared.take(&mut buffer) {
+        if requests.reset {
+            video.reset();
+        }
+        if requests.reset_drift {
+            video.reset_drift();
+        }
         // A backend of the caller's may panic. The video is fit for the next frame whatever the last one left.
         let caught = catch_unwind(AssertUnwindSafe(|| {
             video.answer(&buffer.frame()?, ticket.frame, ticket.timestamp)

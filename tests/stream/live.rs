@@ -1,9 +1,10 @@
 //! A live stream: newest wins, and nothing that is stuck, slow or broken stops or swells it.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use clipgate::{ErrorKind, LiveStatus, LiveStream, Stage, StreamEvent, StreamOptions};
+use clipgate::{ErrorKind, LiveResults, LiveStatus, LiveStream, Stage, StreamEvent, StreamOptions};
 
 use super::milliseconds;
 use crate::support::encoders::{Control, Mood, obedient};
@@ -240,6 +241,61 @@ fn stop_drops_what_waits_and_finish_answers_it() {
 }
 
 #[test]
+fn results_end_with_a_stream_that_was_given_up() {
+    let control = Control::default();
+    let (stream, results) = LiveStream::channel(obedient(&control), every_frame(), 2).unwrap();
+    control.set(Mood::Stuck);
+    let scene = Scene::new(64, 64, 1);
+    stream.push(&scene.frame(), milliseconds(0)).unwrap();
+    wait_until(&stream, |status| status.in_flight.is_some());
+    let (sender, ended) = mpsc::channel();
+    let receiver = std::thread::spawn(move || sender.send(results.recv().is_none()));
+    assert!(stream.stop(milliseconds(50)).is_err());
+    assert!(ended.recv_timeout(LIMIT).unwrap());
+    receiver.join().unwrap().unwrap();
+    control.set(Mood::Prompt);
+}
+
+#[test]
+fn a_channel_has_a_capacity_within_bounds() {
+    let channel = |capacity| {
+        let control = Control::default();
+        LiveStream::channel(obedient(&control), every_frame(), capacity)
+    };
+    for capacity in [usize::MAX, LiveResults::MAX_CAPACITY + 1] {
+        let error = channel(capacity).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Caller);
+        assert!(error.to_string().contains("65536"), "{error}");
+    }
+    for capacity in [0, LiveResults::MAX_CAPACITY] {
+        channel(capacity).unwrap();
+    }
+}
+
+#[test]
+fn a_reset_comes_before_the_next_frame() {
+    let (stream, _, events) = live(StreamOptions::default());
+    let scene = Scene::new(64, 64, 1);
+    for n in 0..3 {
+        if n == 2 {
+            stream.reset();
+            stream.reset_drift();
+        }
+        stream.push(&scene.frame(), milliseconds(n)).unwrap();
+        wait_until(&stream, |status| accounted(status) == n + 1);
+    }
+    stream.finish(LIMIT).unwrap();
+    let skipped: Vec<bool> = events
+        .try_iter()
+        .map(|event| match event {
+            StreamEvent::Answer(answer) => answer.skipped,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(skipped, [false, true, false]);
+}
+
+#[test]
 fn results_through_a_channel_are_bounded_and_the_newest_win() {
     let control = Control::default();
     let (stream, results) = LiveStream::channel(obedient(&control), every_frame(), 2).unwrap();
@@ -261,6 +317,61 @@ fn results_through_a_channel_are_bounded_and_the_newest_win() {
         })
         .collect();
     assert_eq!(left, [4, 5]);
+}
+
+thread_local! {
+    /// The stream that the logger asks when this thread logs.
+    static ASKED: RefCell<Option<Arc<LiveStream>>> = const { RefCell::new(None) };
+}
+
+/// A logger that asks the stream that it is told of how it is doing.
+struct Asking;
+
+impl log::Log for Asking {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() == log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let stream = ASKED.with_borrow_mut(Option::take);
+        if let Some(stream) = stream {
+            let scene = Scene::new(64, 64, 1);
+            assert!(stream.status().stuck().is_some());
+            stream.push(&scene.frame(), milliseconds(1000)).unwrap();
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_logger_may_ask_the_stream_that_it_hears_of() {
+    log::set_logger(&Asking).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let control = Control::default();
+    let options = every_frame().deadline(milliseconds(20));
+    let stream = LiveStream::start(obedient(&control), options, |_| ()).unwrap();
+    let stream = Arc::new(stream);
+    control.set(Mood::Stuck);
+    let scene = Scene::new(64, 64, 1);
+    stream.push(&scene.frame(), milliseconds(0)).unwrap();
+    std::thread::sleep(milliseconds(60));
+    let (sender, pushed) = mpsc::channel();
+    let pushing = Arc::clone(&stream);
+    std::thread::spawn(move || {
+        ASKED.set(Some(Arc::clone(&pushing)));
+        sender.send(
+            pushing
+                .push(&Scene::new(64, 64, 1).frame(), milliseconds(1))
+                .is_ok(),
+        )
+    });
+    assert!(pushed.recv_timeout(LIMIT).unwrap());
+    control.set(Mood::Prompt);
+    stream.stop(LIMIT).unwrap();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Some seconds of frames that change size and format. `cargo bench --bench soak` is the long one, with its memory.
+//! Some seconds of frames that change size and format. `cargo bench --bench stream` is the long one, with its memory.
 
 use std::time::{Duration, Instant};
 

@@ -31,6 +31,8 @@ pub(super) struct Averages {
     presence: f32,
     tracked: Vec<Tracked>,
     reasons: [f32; REASONS.len()],
+    /// The most that a probability counts for on a frame that the gate did not accept.
+    unaccepted_limit: f32,
 }
 
 /// A label and its average probability.
@@ -39,16 +41,19 @@ pub(super) struct Tracked {
     pub(super) index: usize,
     pub(super) label: Arc<str>,
     pub(super) average: f32,
+    /// Share of the time in which the gate accepted it.
+    accepted: f32,
     /// Whether it has a probability: see [`Prediction::confidence`](crate::Prediction::confidence).
     is_relative: bool,
 }
 
 impl Averages {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(unaccepted_limit: f32) -> Self {
         Self {
             presence: 0.0,
             tracked: Vec::with_capacity(MAX_TRACKED),
             reasons: [0.0; REASONS.len()],
+            unaccepted_limit,
         }
     }
 
@@ -105,6 +110,7 @@ impl Averages {
         self.reasons[reason_slot(reason)] += 1.0 - kept;
         for label in &mut self.tracked {
             label.average *= kept;
+            label.accepted *= kept;
         }
         self.tracked.retain(|label| label.average > NEGLIGIBLE);
         if !shows_labels {
@@ -112,6 +118,7 @@ impl Averages {
         }
         self.presence += 1.0 - kept;
         let accepted = raw.decision.accepted();
+        let limit = accepted.map_or(self.unaccepted_limit, |_| 1.0);
         let candidates = raw.top.iter().take(MAX_CANDIDATES);
         let of_all = candidates.filter_map(|near| {
             let probability = near.probability?;
@@ -129,26 +136,24 @@ impl Averages {
         for (index, label, probability, is_relative) in of_all.chain(unlisted) {
             // A comparison that NaN fails, too.
             let probability = if probability >= 0.0 { probability } else { 0.0 };
-            self.add(
+            let is_accepted = accepted.is_some_and(|one| one.index == index);
+            self.add(Tracked {
                 index,
-                label,
-                (1.0 - kept) * probability.min(1.0),
+                label: Arc::clone(label),
+                average: (1.0 - kept) * probability.min(limit),
+                accepted: if is_accepted { 1.0 - kept } else { 0.0 },
                 is_relative,
-            );
+            });
         }
     }
 
-    fn add(&mut self, index: usize, label: &Arc<str>, share: f32, is_relative: bool) {
-        if let Some(known) = self.tracked.iter_mut().find(|known| known.index == index) {
-            known.average += share;
+    fn add(&mut self, new: Tracked) {
+        let mut tracked = self.tracked.iter_mut();
+        if let Some(known) = tracked.find(|known| known.index == new.index) {
+            known.average += new.average;
+            known.accepted += new.accepted;
             return;
         }
-        let new = Tracked {
-            index,
-            label: Arc::clone(label),
-            average: share,
-            is_relative,
-        };
         if self.tracked.len() < MAX_TRACKED {
             self.tracked.push(new);
             return;
@@ -157,9 +162,16 @@ impl Averages {
             .tracked
             .iter_mut()
             .min_by(|a, b| a.average.total_cmp(&b.average));
-        if let Some(least) = least.filter(|least| least.average < share) {
+        if let Some(least) = least.filter(|least| least.average < new.average) {
             *least = new;
         }
+    }
+}
+
+impl Tracked {
+    /// Whether the gate has accepted it within the memory of the averages.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.accepted > NEGLIGIBLE
     }
 }
 

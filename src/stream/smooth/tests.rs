@@ -280,3 +280,93 @@ fn memory_is_bounded_whatever_the_labels_and_nan_counts_nothing() {
     assert!(smoother.averages.is_bounded());
     assert_eq!(label(&smoother.steady.decision), None);
 }
+
+#[test]
+fn a_label_that_is_shown_no_more_is_let_go_though_the_next_one_wavers() {
+    let options = Smoothing::default();
+    let mut smoother = smoother(options);
+    let interval = 0.2;
+    let changed_at = 4.0;
+    let mut gone = None;
+    for n in 0..320 {
+        let at = f64::from(n) * interval;
+        let frame = match n {
+            ..20 => showing(0, 0.95),
+            20..23 => showing(1, 0.95),
+            _ => showing(1, if n % 2 == 0 { 0.95 } else { 0.34 }),
+        };
+        let steady = smoother.observe(&frame, seconds(at));
+        if n < 20 {
+            assert!(n < 5 || label(&steady.decision) == Some(0));
+        } else if label(&steady.decision) != Some(0) {
+            gone.get_or_insert(at - changed_at);
+        } else {
+            assert_eq!(gone, None, "it comes back");
+        }
+    }
+    // No frame gives label 0 more than 0.33: from 0.95 its average needs this long to fall to what keeps it.
+    let leave = f64::from(THRESHOLD * LEAVE_SHARE);
+    let fall = options.time_constant.as_secs_f64() * ((0.95 - 0.33) / (leave - 0.33)).ln();
+    let bound = fall + 2.0 * options.hold.as_secs_f64() + 2.0 * interval;
+    let gone = gone.unwrap();
+    assert!(gone <= bound, "{gone} > {bound}");
+}
+
+#[test]
+fn a_change_that_is_sure_passes_through_no_abstention() {
+    let mut smoother = smoother(Smoothing::default());
+    let mut steadies = Vec::new();
+    for n in 0..300 {
+        let shown = usize::from(n >= 150);
+        let steady = smoother.observe(&showing(shown, 0.95), seconds(f64::from(n) / 30.0));
+        steadies.push(Target::of(&steady.decision));
+    }
+    // Unsettled, label 0, label 1.
+    assert_eq!(changes(&steadies), 2);
+}
+
+/// As where the label set is empty: the probability is high enough, and the gate abstains.
+fn empty_set(probability: f32) -> Classification {
+    let mut frame = showing(0, probability);
+    frame.decision = abstain(Reason::LowConfidence);
+    frame
+}
+
+#[test]
+fn what_the_gate_never_accepted_is_never_named() {
+    let low = Smoothing::default().confidence(0.3);
+    for (options, frame) in [
+        (Smoothing::default(), empty_set(0.8)),
+        (Smoothing::default(), empty_set(THRESHOLD)),
+        (Smoothing::default(), showing(0, THRESHOLD.next_down())),
+        (low, empty_set(0.8)),
+        (low, showing(0, 0.5)),
+    ] {
+        for rate in [10.0, 30.0, 1000.0] {
+            let mut smoother = smoother(options);
+            for n in 0..50 {
+                let steady = smoother.observe(&frame, seconds(f64::from(n) / rate));
+                assert_eq!(label(&steady.decision), None, "{steady:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_gate_just_accepts_is_named_and_kept_no_longer_than_the_hysteresis() {
+    let mut smoother = smoother(Smoothing::default());
+    for n in 0..3000 {
+        smoother.observe(&showing(0, THRESHOLD), seconds(f64::from(n) / 1000.0));
+    }
+    assert_eq!(label(&smoother.steady.decision), Some(0));
+    // A low confidence forgets an acceptance in the end, too.
+    let mut low = super::Smoother::new(Smoothing::default().confidence(0.3), THRESHOLD);
+    low.observe(&showing(0, 0.9), seconds(0.0));
+    for n in 0..300 {
+        low.observe(&nothing(), seconds(f64::from(n + 1) / 30.0));
+    }
+    for n in 0..60 {
+        low.observe(&showing(0, 0.5), seconds(f64::from(n + 301) / 30.0));
+    }
+    assert_eq!(label(&low.steady.decision), None);
+}
