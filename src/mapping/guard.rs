@@ -121,7 +121,7 @@ impl Range {
         let length = self.length.load(Ordering::Relaxed);
         // If one of the two is of a later guard, that guard's odd version is seen now.
         fence(Ordering::Acquire);
-        let is_pair = version % 2 == 0 && version == self.version.load(Ordering::Relaxed);
+        let is_pair = version.is_multiple_of(2) && version == self.version.load(Ordering::Relaxed);
         let is_inside = start > TAKEN && address.wrapping_sub(start) < length;
         (is_pair && is_inside).then_some((start, length))
     }
