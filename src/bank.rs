@@ -2,6 +2,7 @@
 
 mod check;
 mod layout;
+mod tensors;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -103,7 +104,8 @@ impl LabelBank {
     /// This bank with the labels of another as its negatives.
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the dimensions differ, or the other has int8 rows only.
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the dimensions differ, or the other has int8 rows only;
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if a mapped file was changed.
     pub fn with_negatives(self, negatives: Self) -> Result<Self> {
         negatives
             .check_dimension(self.dimension)
@@ -111,14 +113,18 @@ impl LabelBank {
         let Some(negative_embeds) = negatives.text.exact else {
             return Err(int8_only().at("negatives"));
         };
-        Ok(Self {
+        let bank = Self {
             negatives: negatives.labels,
             negative_embeds,
             digest: OnceLock::new(),
             quantized_negatives: OnceLock::new(),
             sources: [self.sources, negatives.sources].concat(),
             ..self
-        })
+        };
+        // Computed here, where it can be said that a mapped file changed meanwhile.
+        bank.digest();
+        bank.check_unchanged()?;
+        Ok(bank)
     }
 
     /// This bank with its labels' rows held as `rows` says: int8 rows are made where they are missing, `q = round((v -
@@ -152,7 +158,18 @@ impl LabelBank {
             self.negative_embeds,
             self.dimension,
         )?;
-        bank.kept_in(self.sources)
+        let mut bank = bank.kept_in(self.sources)?;
+        if bank.is_owned() {
+            bank.sources.clear();
+        }
+        Ok(bank)
+    }
+
+    /// Whether no row lies in a file.
+    fn is_owned(&self) -> bool {
+        self.text.exact.as_ref().is_none_or(Values::is_owned)
+            && (self.text.quantized.as_ref()).is_none_or(QuantizedRows::is_owned)
+            && self.negative_embeds.is_owned()
     }
 
     /// How the labels' rows are held.

@@ -28,8 +28,9 @@ impl LabelBank {
     ///
     /// A file that is truncated or written to as long as the bank lives gives an error of
     /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) in place of the next answer, and never ends the process;
-    /// replacing it by a rename is harmless. Where a mapping cannot be watched (see
-    /// [the chapter on security](crate::docs::security)), the file is read as by [`open`](Self::open).
+    /// replacing it by a rename is harmless. Not noticed is who writes through a shared writable mapping of the same file,
+    /// or to a network share from another machine: use [`open`](Self::open) there. Where a mapping cannot be watched (see
+    /// [the chapter on security](crate::docs::security)), the file is read as by [`open`](Self::open) too.
     ///
     /// # Errors
     /// As [`open`](Self::open).

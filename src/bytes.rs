@@ -42,6 +42,10 @@ impl<T: Pod> Values<T> {
         }
     }
 
+    pub(crate) fn is_owned(&self) -> bool {
+        matches!(self, Self::Owned(_))
+    }
+
     pub(crate) fn as_slice(&self) -> &[T] {
         match self {
             Self::Owned(values) => values,

@@ -115,7 +115,7 @@ pub(crate) fn check_labels(labels: &[Label]) -> Result<()> {
     let lower = |row: usize| labels[row].name.trim().to_lowercase();
     let hasher = BuildHasherDefault::<DefaultHasher>::default();
     let hashes = (0..labels.len()).map(|row| hasher.hash_one(lower(row)));
-    match repeated(hashes, |a, b| lower(a).cmp(&lower(b))) {
+    match repeated(hashes, lower) {
         None => Ok(()),
         Some((_, later)) => Err(Error::caller(format!(
             "label {:?} occurs twice (upper and lower case count as equal)",

@@ -77,7 +77,8 @@ impl Mapping {
         #[expect(unsafe_code, reason = "a file is mapped")]
         // SAFETY: the mapping is read-only and private to this type. What is read there may be anything (the digest was
         // checked, but the file may change): ONNX Runtime treats it as a file's content, and the rows of a label bank are
-        // numbers of any value, for which every computation here is defined. What came of it is thrown away unless
+        // numbers of any value, for which every computation here is defined; a bank's texts are copied before they are
+        // looked at. What came of it is thrown away unless
         // `check` finds the file as it was.
         let Ok(map) = (unsafe { Mmap::map(&file) }) else {
             return Ok(None);

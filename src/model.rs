@@ -20,7 +20,8 @@ pub enum ModelMemory {
     ///
     /// A file that is truncated or written to while it is mapped gives an error of
     /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) at the next run, never an answer and never the end of the
-    /// process; replacing it by a rename is harmless. What this rests on, and where a private copy is made all the
+    /// process; replacing it by a rename is harmless. Not noticed is who writes through a shared writable mapping of the
+    /// same file, or to a network share from another machine: choose [`Private`](Self::Private) there. What this rests on, and where a private copy is made all the
     /// same, stands in [the chapter on security](crate::docs::security).
     #[default]
     Mapped,

@@ -45,11 +45,12 @@ pub struct Neighbor {
 struct Part {
     top: TopK,
     cosines: [f32; BLOCK],
+    is_searched: bool,
 }
 
 impl LabelSearch {
     /// A search by `threads` threads: one is often enough to keep the memory busy, and two always are on small boards.
-    /// More than one are started anew for each image.
+    /// More than one are started anew for each image; where the system has none, the calling thread does their part.
     ///
     /// # Errors
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if `threads` is 0 or more than [`MAX_THREADS`].
@@ -62,6 +63,7 @@ impl LabelSearch {
         let part = Part {
             top: TopK::default(),
             cosines: [0.0; BLOCK],
+            is_searched: false,
         };
         Ok(Self {
             image: QuantizedImage::default(),
@@ -108,13 +110,20 @@ impl LabelSearch {
             [whole] => whole.search(0..rows, k, rounded, compare),
             parts => {
                 let share = rows.div_ceil(parts.len());
+                let range = |at: usize| (at * share).min(rows)..((at + 1) * share).min(rows);
                 thread::scope(|scope| {
                     for (at, part) in parts.iter_mut().enumerate() {
-                        let first = (at * share).min(rows);
-                        let range = first..(first + share).min(rows);
-                        scope.spawn(move || part.search(range, k, rounded, compare));
+                        part.is_searched = false;
+                        let search = move || part.search(range(at), k, rounded, compare);
+                        // Where no thread can be had, the part is searched below.
+                        let _ = thread::Builder::new().spawn_scoped(scope, search);
                     }
                 });
+                for (at, part) in parts.iter_mut().enumerate() {
+                    if !part.is_searched {
+                        part.search(range(at), k, rounded, compare);
+                    }
+                }
             }
         }
         self.nearest.clear();
@@ -157,5 +166,6 @@ impl Part {
                 None => self.top.offer(first, cosines, repeat(0.0)),
             }
         }
+        self.is_searched = true;
     }
 }

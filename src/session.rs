@@ -184,7 +184,7 @@ impl Session {
             return Err(Error::bundle("the graph is empty"));
         }
         let mut builder = prepare(runtime, options)?;
-        Self::around(builder.commit_from_memory(model).map_err(refused)?, None)
+        Self::around(None, builder.commit_from_memory(model).map_err(refused)?)
     }
 
     /// Loads a bundle's graph; an ORT-format one is used where it lies.
@@ -199,14 +199,16 @@ impl Session {
                 builder = builder.with_config_entry(key, "1").map_err(unprepared)?;
             }
         }
-        // From here on ONNX Runtime reads `model` until the session is dropped: `Session` holds both, and drops it last.
+        // From here on ONNX Runtime reads `model` until the session is dropped: so here, in `around` and `bind`, where
+        // parameters are dropped in reverse order and after all else, and in `Session` the model goes last.
         let loaded = model.releasing(|| builder.commit_from_memory(model.bytes()));
         // What is said of a file that changed meanwhile says nothing.
         model.check()?;
-        Self::around(loaded.map_err(refused)?, in_place.then_some(model))
+        let session = loaded.map_err(refused)?;
+        Self::around(in_place.then_some(model), session)
     }
 
-    fn around(session: ort::session::Session, model: Option<Model>) -> Result<Self> {
+    fn around(model: Option<Model>, session: ort::session::Session) -> Result<Self> {
         let input = spec("input", session.inputs())?;
         let output = spec("output", session.outputs())?;
         if output.element() != ElementType::F32 {
@@ -216,15 +218,15 @@ impl Session {
                 output.element()
             )));
         }
-        Self::bind(session, input, output, model)
+        Self::bind(model, session, input, output)
             .map_err(|error| Error::machine("buffers cannot be bound").with_source(error))
     }
 
     fn bind(
+        model: Option<Model>,
         session: ort::session::Session,
         input: TensorSpec,
         output: TensorSpec,
-        model: Option<Model>,
     ) -> ort::Result<Self> {
         // Tensors that `ort` allocates are zeroed, and bound without a copy.
         let allocator = Allocator::default();

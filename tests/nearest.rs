@@ -214,3 +214,45 @@ fn the_command_builds_converts_and_classifies() {
     assert_eq!(code, Some(2));
     assert!(error.contains("is an input"), "{error}");
 }
+
+/// Tells a process of its own from the one that starts it.
+#[cfg(target_os = "linux")]
+const ALONE: &str = "CLIPGATE_TEST_WITHOUT_THREADS";
+
+/// In a process of its own, as no other test may meet the limit.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_threads_the_caller_searches() {
+    if std::env::var_os(ALONE).is_none() {
+        let name = "nearest::without_threads_the_caller_searches";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let alone = alone.args(["--exact", name]).env(ALONE, "1");
+        assert!(alone.output().unwrap().status.success());
+        return;
+    }
+    let labels = ["a", "b", "c"].map(|name| Label::new(name).unwrap());
+    let rows = vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8];
+    let bank = LabelBank::new(labels.into(), rows, 2).unwrap();
+    let image = Embedding::new(&[1.0, 0.1]).unwrap();
+    // By one thread, as the system keeps the stacks of further ones for the next.
+    let mut alone = LabelSearch::new(1).unwrap();
+    let expected = alone.nearest(&image, &bank, 3).unwrap();
+    let mut search = LabelSearch::new(4).unwrap();
+    limit_address_space(1 << 20);
+    assert!(std::thread::Builder::new().spawn(|| ()).is_err());
+    let found = search.nearest(&image, &bank, 3).map(<[_]>::to_vec);
+    limit_address_space(libc::RLIM_INFINITY);
+    assert_eq!(found.unwrap(), expected);
+}
+
+/// To less than the process has: there is no room for a thread's stack then.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a limit of the process is set")]
+fn limit_address_space(bytes: libc::rlim_t) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the limit is a whole value.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+}

@@ -1,7 +1,8 @@
 //! What holds of every bank: distinct names, unit rows that differ, int8 rows that are the f32 rows' rounding.
 
-use std::cmp::Ordering;
 use std::sync::OnceLock;
+
+use sha2::{Digest as _, Sha256};
 
 use super::{Block, LabelBank, MAX_DIMENSION, TextRows};
 use crate::bytes::Values;
@@ -160,8 +161,7 @@ impl LabelBank {
     /// Two labels with one embedding can never be told apart. A text encoder gives the same embedding to
     /// words that it does not know, so this is where they show.
     fn check_distinct(&self, hashes: Vec<u64>) -> Result<()> {
-        let compare = |a: usize, b: usize| self.compare_rows(a, b);
-        match repeated(hashes.into_iter(), compare) {
+        match repeated(hashes.into_iter(), |row| self.row_digest(row)) {
             None => Ok(()),
             Some((first, second)) => Err(Error::caller(format!(
                 "labels {:?} and {:?} have the same embedding, so they can never be told apart: the model does \
@@ -172,22 +172,22 @@ impl LabelBank {
         }
     }
 
-    fn compare_rows(&self, a: usize, b: usize) -> Ordering {
-        let range = |row: usize| row * self.dimension..(row + 1) * self.dimension;
+    /// Stands for a row, which may lie in a file that is being written to: rows themselves could compare first one way,
+    /// then another.
+    fn row_digest(&self, row: usize) -> [u8; 32] {
+        let range = row * self.dimension..(row + 1) * self.dimension;
+        let mut hasher = Sha256::new();
         match (&self.text.exact, &self.text.quantized) {
             (Some(exact), _) => {
-                let row = |row| bytemuck::cast_slice::<f32, u8>(&exact.as_slice()[range(row)]);
-                row(a).cmp(row(b))
+                hasher.update(bytemuck::cast_slice::<f32, u8>(&exact.as_slice()[range]));
             }
             (None, Some(quantized)) => {
-                let row = |row| &quantized.values()[range(row)];
-                let steps = quantized.steps();
-                row(a)
-                    .cmp(row(b))
-                    .then_with(|| steps[a].total_cmp(&steps[b]))
+                hasher.update(bytemuck::cast_slice::<i8, u8>(&quantized.values()[range]));
+                hasher.update(quantized.steps()[row].to_le_bytes());
             }
-            (None, None) => Ordering::Less,
+            (None, None) => {}
         }
+        hasher.finalize().into()
     }
 }
 

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 
+use super::tensors::Tensors;
 use super::{LabelBank, TextRows};
 use crate::bytes::{SharedBytes, Values};
 use crate::error::{Error, Result};
-use crate::label::{Label, MAX_LABELS};
+use crate::label::{Label, MAX_LABELS, MAX_NAME_BYTES};
 use crate::search::QuantizedRows;
 
 /// From this many labels on their names are written as a tensor: JSON in the file's header, of 100 MB at most, would be
@@ -50,9 +51,8 @@ impl LabelBank {
         let content = (*bytes).as_ref();
         let malformed =
             |error| Error::caller("not a label bank in safetensors form").with_source(error);
-        let (_, header) = SafeTensors::read_metadata(content).map_err(malformed)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let tensors = SafeTensors::deserialize(content).map_err(malformed)?;
+        let tensors = Tensors::read(content).map_err(malformed)?;
+        let metadata = tensors.metadata();
 
         let labels = labels(&metadata, &tensors)?;
         let negatives = names(&metadata, "negatives")?.unwrap_or_default();
@@ -160,7 +160,7 @@ fn unwritable(error: safetensors::SafeTensorError) -> Error {
 }
 
 /// The labels, from the metadata or from the tensor of names.
-fn labels(metadata: &HashMap<String, String>, tensors: &SafeTensors<'_>) -> Result<Vec<Label>> {
+fn labels(metadata: &HashMap<String, String>, tensors: &Tensors<'_>) -> Result<Vec<Label>> {
     let listed = names(metadata, "labels")?;
     let Ok(tensor) = tensors.tensor(NAMES) else {
         return listed.ok_or_else(|| Error::caller("the metadata names no `labels`"));
@@ -170,7 +170,14 @@ fn labels(metadata: &HashMap<String, String>, tensors: &SafeTensors<'_>) -> Resu
             "labels are named in the metadata and in the tensor `label_names`; one of them is needed",
         ));
     }
-    let text = std::str::from_utf8(tensor.data())
+    if tensor.data().len() > MAX_LABELS * (MAX_NAME_BYTES + 1) {
+        return Err(Error::caller(format!(
+            "tensor `label_names` has {} bytes; at most {MAX_LABELS} labels of {MAX_NAME_BYTES} bytes are possible",
+            tensor.data().len()
+        )));
+    }
+    // A copy, as text that a file's writer could change would not be a `str`.
+    let text = String::from_utf8(tensor.data().to_vec())
         .map_err(|error| Error::caller("tensor `label_names` is not UTF-8").with_source(error))?;
     let Some(lines) = text.strip_suffix('\n') else {
         return Err(Error::caller(
@@ -214,7 +221,7 @@ impl Int8Tensors<'_> {
     }
 }
 
-fn int8_tensors<'a>(tensors: &SafeTensors<'a>, rows: usize) -> Result<Option<Int8Tensors<'a>>> {
+fn int8_tensors<'a>(tensors: &Tensors<'a>, rows: usize) -> Result<Option<Int8Tensors<'a>>> {
     let Ok(values) = tensors.tensor(INT8) else {
         return Ok(None);
     };

@@ -4,7 +4,7 @@
 use std::mem;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 use libc::{c_int, c_void, siginfo_t};
 
@@ -17,8 +17,12 @@ pub(super) struct Guard(&'static Range);
 
 /// Read by the signal handler, so without locks or allocations. A range of which `start` is [`FREE`] or [`TAKEN`] guards
 /// nothing.
+///
+/// `start` and `length` are a pair under a sequence lock: `version` is odd while they are written, and another one
+/// afterwards, so that a place that is given up and taken again never passes one guard's start with another's length.
 #[derive(Debug)]
 struct Range {
+    version: AtomicUsize,
     start: AtomicUsize,
     length: AtomicUsize,
     hit: AtomicBool,
@@ -29,6 +33,7 @@ const TAKEN: usize = 1;
 
 static RANGES: [Range; MOST] = [const {
     Range {
+        version: AtomicUsize::new(0),
         start: AtomicUsize::new(FREE),
         length: AtomicUsize::new(0),
         hit: AtomicBool::new(false),
@@ -48,14 +53,20 @@ impl Guard {
                 .compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
         })?;
+        range.version.fetch_add(1, Ordering::Relaxed);
+        // Whoever sees anything of what follows sees the odd version.
+        fence(Ordering::Release);
         range.hit.store(false, Ordering::Relaxed);
         range.length.store(length, Ordering::Relaxed);
-        range.start.store(start, Ordering::Release);
+        range.start.store(start, Ordering::Relaxed);
+        range.version.fetch_add(1, Ordering::Release);
         Some(Self(range))
     }
 
     /// Whether zeros were read in place of the file's content.
     pub(super) fn was_hit(&self) -> bool {
+        // What was read of the mapping was read before: `hit` is stored before there are zeros to read.
+        fence(Ordering::SeqCst);
         self.0.hit.load(Ordering::Acquire)
     }
 }
@@ -93,36 +104,54 @@ extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, context: *mut c_
     // SAFETY: the kernel hands a handler of SA_SIGINFO a valid `info`, whose address is set where a SIGBUS is of the
     // kernel's own making: its code is then above 0.
     let (is_fault, address) = unsafe { ((*info).si_code > 0, (*info).si_addr() as usize) };
-    let hit = RANGES.iter().find(|range| {
-        let start = range.start.load(Ordering::Acquire);
-        let length = range.length.load(Ordering::Relaxed);
-        is_fault && start > TAKEN && (start..start + length).contains(&address)
-    });
+    let hit = RANGES
+        .iter()
+        .find_map(|range| Some((range, range.around(address)?)));
     match hit {
-        Some(range) if blank(range) => range.hit.store(true, Ordering::Release),
+        Some((range, place)) if is_fault && range.blank(place) => {}
         _ => pass_on(signal, info, context),
     }
 }
 
-/// Puts zeros in the place of the whole mapping: the access is tried again and succeeds, and so do all further ones.
-fn blank(range: &Range) -> bool {
-    let start = range.start.load(Ordering::Acquire);
-    let length = range.length.load(Ordering::Relaxed);
-    #[expect(unsafe_code, reason = "a signal handler")]
-    // SAFETY: the range is a whole mapping of ours, which lives at least until it leaves `RANGES`, and that is before
-    // it is unmapped; it is only ever read, so nothing is lost but what cannot be read any more. `mmap` is a bare
-    // system call on the systems that this is built for.
-    let mapped = unsafe {
-        libc::mmap(
-            start as *mut c_void,
-            length,
-            libc::PROT_READ,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
-            -1,
-            0,
-        )
-    };
-    mapped != libc::MAP_FAILED
+impl Range {
+    /// Start and length of what is guarded here, if `address` lies in it.
+    fn around(&self, address: usize) -> Option<(usize, usize)> {
+        let version = self.version.load(Ordering::Acquire);
+        let start = self.start.load(Ordering::Relaxed);
+        let length = self.length.load(Ordering::Relaxed);
+        // If one of the two is of a later guard, that guard's odd version is seen now.
+        fence(Ordering::Acquire);
+        let is_pair = version.is_multiple_of(2) && version == self.version.load(Ordering::Relaxed);
+        let is_inside = start > TAKEN && address.wrapping_sub(start) < length;
+        (is_pair && is_inside).then_some((start, length))
+    }
+
+    /// Puts zeros in the place of the whole mapping, which [`around`](Self::around) told: the access is tried again and
+    /// succeeds, and so do all further ones.
+    fn blank(&self, (start, length): (usize, usize)) -> bool {
+        // Before there are zeros, as other threads read them as soon as they are there. Where they cannot be put the
+        // content is lost all the same.
+        self.hit.store(true, Ordering::SeqCst);
+        #[expect(unsafe_code, reason = "a signal handler")]
+        // SAFETY: start and length are those of one guard, which covers a whole mapping of ours, and the address of the
+        // fault lies in it. That mapping is alive until this handler returns: the thread that faulted is in the middle of
+        // a read, through a borrow of what owns the mapping at that address, and no other mapping can lie there before
+        // that is gone. Its guard was registered before the mapping was lent to anybody, and leaves `RANGES` before it is
+        // unmapped; so the guard that was found is that one, and neither its place nor its mapping can be given up or
+        // used again meanwhile. The mapping is only ever read, so nothing is lost but what cannot be read any more.
+        // `mmap` is a bare system call on the systems that this is built for.
+        let mapped = unsafe {
+            libc::mmap(
+                start as *mut c_void,
+                length,
+                libc::PROT_READ,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED,
+                -1,
+                0,
+            )
+        };
+        mapped != libc::MAP_FAILED
+    }
 }
 
 /// Lets the handler that was there before have the signal, as far as there was one: else the default, which ends the
@@ -150,5 +179,75 @@ fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
                 handler(signal);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+    use std::thread;
+
+    const PAGE: usize = 1 << 16;
+    const FAULTS: usize = 500;
+
+    /// Addresses that are ours and hold nothing.
+    #[expect(unsafe_code, reason = "memory is mapped")]
+    fn reserve(length: usize) -> usize {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping, where the kernel finds room.
+        let area = unsafe { libc::mmap(ptr::null_mut(), length, libc::PROT_READ, flags, -1, 0) };
+        assert_ne!(area, libc::MAP_FAILED);
+        area as usize
+    }
+
+    #[test]
+    fn a_pair_is_of_one_guard() {
+        // The short range with the long length would reach beyond its end.
+        let (short, long) = ((PAGE, PAGE), (1 << 31, 1 << 30));
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for _ in 0..20_000 {
+                    drop(Guard::over(short.0, short.1).unwrap());
+                    drop(Guard::over(long.0, long.1).unwrap());
+                }
+            });
+            while !writer.is_finished() {
+                for range in &RANGES {
+                    assert_eq!(range.around(short.0 + 2 * PAGE), None);
+                    assert_ne!(range.around(short.0), Some((short.0, long.1)));
+                    assert_ne!(range.around(long.0), Some((long.0, short.1)));
+                }
+            }
+        });
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "a page beyond the end of a file is read")]
+    fn a_fault_hits_its_own_guard_though_others_come_and_go() {
+        let file = tempfile::tempfile().unwrap();
+        let (area, large) = (reserve(4 * PAGE), reserve(1 << 30));
+        let at = area + 2 * PAGE;
+        let others = thread::spawn(move || {
+            let mut hits = 0;
+            for _ in 0..10 * FAULTS {
+                for (start, length) in [(area, PAGE), (large, 1 << 30)] {
+                    let guard = Guard::over(start, length).unwrap();
+                    hits += usize::from(guard.was_hit());
+                }
+            }
+            hits
+        });
+        for _ in 0..FAULTS {
+            let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+            let empty = file.as_raw_fd();
+            // SAFETY: over a part of what was reserved, which nothing else uses.
+            unsafe { libc::mmap(at as *mut c_void, PAGE, libc::PROT_READ, flags, empty, 0) };
+            let guard = Guard::over(at, PAGE).unwrap();
+            // SAFETY: the page is mapped; the fault is answered with zeros.
+            assert_eq!(unsafe { (at as *const u8).read_volatile() }, 0);
+            assert!(guard.was_hit());
+        }
+        assert_eq!(others.join().unwrap(), 0);
     }
 }

@@ -67,6 +67,10 @@ impl QuantizedRows {
         }
     }
 
+    pub(crate) fn is_owned(&self) -> bool {
+        self.values.is_owned() && self.steps.is_owned()
+    }
+
     pub(crate) fn mean(&self) -> &[f32] {
         &self.mean
     }

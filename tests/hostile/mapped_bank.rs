@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use clipgate::{
-    Embedding, Error, ErrorKind, Label, LabelBank, LabelSearch, Result, Scorer, Scores,
+    Embedding, Error, ErrorKind, Label, LabelBank, LabelSearch, Result, Rows, Scorer, Scores,
 };
 use tempfile::TempDir;
 
@@ -94,4 +94,26 @@ fn a_bank_replaced_by_a_rename_goes_on() {
     fs::write(&next, "another version").unwrap();
     fs::rename(&next, &path).unwrap();
     assert!(ask(&bank).iter().all(Result::is_ok));
+}
+
+#[test]
+fn negatives_that_changed_before_they_are_hashed_are_refused() {
+    let (_folder, path, negatives) = mapped();
+    let label = vec![Label::new("alone").unwrap()];
+    let bank = LabelBank::new(label, vec![0.0, 1.0], 2).unwrap();
+    writable(&path).set_len(4096).unwrap();
+    assert!(names(&bank.with_negatives(negatives).unwrap_err(), &path));
+}
+
+#[test]
+fn rows_that_were_copied_need_the_file_no_more() {
+    let labels = ["a", "b"].map(|name| Label::new(name).unwrap());
+    let bank = LabelBank::new(labels.into(), vec![1.0, 0.0, 0.0, 1.0], 2).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bank.safetensors");
+    fs::write(&path, bank.to_safetensors().unwrap()).unwrap();
+    let mapped = LabelBank::open_mapped(&path).unwrap();
+    let small = mapped.with_rows(Rows::Int8).unwrap();
+    writable(&path).set_len(0).unwrap();
+    assert!(ask(&small).iter().all(Result::is_ok));
 }

@@ -50,6 +50,7 @@ pub(super) fn rows_without_vnni(
     stride: usize,
 ) {
     #[expect(unsafe_code, reason = "the tests asked the CPU whether it has AVX2")]
+    // SAFETY: the CPU has AVX2, which is all that the function asks for: its reads and writes are those of slices.
     unsafe {
         rows_avx2(block, row_bytes, lead, filter, out, stride);
     }
@@ -68,6 +69,8 @@ pub(super) fn rows(
         unsafe_code,
         reason = "the CPU was asked: for AVX2 by the callers, for VNNI here"
     )]
+    // SAFETY: the CPU has AVX2, and VNNI where that is used, which is all that the functions ask for: their reads and
+    // writes are those of slices.
     unsafe {
         match is_x86_feature_detected!("avxvnni") {
             true => rows_vnni(block, row_bytes, lead, filter, out, stride),
@@ -79,6 +82,7 @@ pub(super) fn rows(
 /// As `column_plain`; [`is_available`] must hold.
 pub(super) fn column(source: &[u8], stride: usize, filter: &Filter, at: usize, out: &mut [u8]) {
     #[expect(unsafe_code, reason = "the callers asked the CPU whether it has AVX2")]
+    // SAFETY: the CPU has AVX2, which is all that the function asks for: its reads and writes are those of slices.
     unsafe {
         column_avx2(source, stride, filter, at, out);
     }

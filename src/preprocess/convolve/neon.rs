@@ -43,6 +43,7 @@ pub(super) fn rows(
         unsafe_code,
         reason = "NEON belongs to every aarch64 target that has `std`"
     )]
+    // SAFETY: the CPU has NEON, which is all that the function asks for: its reads and writes are those of slices.
     unsafe {
         rows_neon(block, row_bytes, lead, filter, out, stride);
     }
