@@ -109,9 +109,7 @@ def test_without_its_calibration_the_bundle_is_made_all_the_same(made: Path, tmp
     assert not (tmp_path / "out" / "calibration.json").exists() and "calibration.json" not in record["files"]
 
 
-def test_what_cannot_be_converted_is_refused(
-    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_converted_is_refused(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(made / "mine-ort", tmp_path / "out") == 2
     assert "of the ORT format already" in capsys.readouterr().err
     assert convert(made / "mine", made / "mine-ort") == 2
