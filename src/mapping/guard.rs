@@ -47,19 +47,7 @@ impl Guard {
     /// Guards a mapping, from its first byte on; `None` if there are too many or signals cannot be handled.
     pub(super) fn over(start: usize, length: usize) -> Option<Self> {
         PREVIOUS.get_or_init(install).as_ref()?;
-        let range = RANGES.iter().find(|range| {
-            range
-                .start
-                .compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-        })?;
-        range.version.fetch_add(1, Ordering::Relaxed);
-        // Whoever sees anything of what follows sees the odd version.
-        fence(Ordering::Release);
-        range.hit.store(false, Ordering::Relaxed);
-        range.length.store(length, Ordering::Relaxed);
-        range.start.store(start, Ordering::Relaxed);
-        range.version.fetch_add(1, Ordering::Release);
+        let range = RANGES.iter().find(|range| range.take(start, length))?;
         Some(Self(range))
     }
 
@@ -73,7 +61,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.start.store(FREE, Ordering::Release);
+        self.0.give_up();
     }
 }
 
@@ -114,6 +102,27 @@ extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, context: *mut c_
 }
 
 impl Range {
+    /// Whether the place was free, and guards this from now on.
+    fn take(&self, start: usize, length: usize) -> bool {
+        let taken =
+            (self.start).compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed);
+        if taken.is_err() {
+            return false;
+        }
+        self.version.fetch_add(1, Ordering::Relaxed);
+        // Whoever sees anything of what follows sees the odd version.
+        fence(Ordering::Release);
+        self.hit.store(false, Ordering::Relaxed);
+        self.length.store(length, Ordering::Relaxed);
+        self.start.store(start, Ordering::Relaxed);
+        self.version.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    fn give_up(&self) {
+        self.start.store(FREE, Ordering::Release);
+    }
+
     /// Start and length of what is guarded here, if `address` lies in it.
     fn around(&self, address: usize) -> Option<(usize, usize)> {
         let version = self.version.load(Ordering::Acquire);
@@ -205,19 +214,25 @@ mod tests {
     fn a_pair_is_of_one_guard() {
         // The short range with the long length would reach beyond its end.
         let (short, long) = ((PAGE, PAGE), (1 << 31, 1 << 30));
+        let range = Range {
+            version: AtomicUsize::new(0),
+            start: AtomicUsize::new(FREE),
+            length: AtomicUsize::new(0),
+            hit: AtomicBool::new(false),
+        };
         thread::scope(|scope| {
             let writer = scope.spawn(|| {
-                for _ in 0..20_000 {
-                    drop(Guard::over(short.0, short.1).unwrap());
-                    drop(Guard::over(long.0, long.1).unwrap());
+                for _ in 0..500_000 {
+                    for (start, length) in [short, long] {
+                        assert!(range.take(start, length));
+                        range.give_up();
+                    }
                 }
             });
             while !writer.is_finished() {
-                for range in &RANGES {
-                    assert_eq!(range.around(short.0 + 2 * PAGE), None);
-                    assert_ne!(range.around(short.0), Some((short.0, long.1)));
-                    assert_ne!(range.around(long.0), Some((long.0, short.1)));
-                }
+                assert_eq!(range.around(short.0 + 2 * PAGE), None);
+                assert_ne!(range.around(short.0), Some((short.0, long.1)));
+                assert_ne!(range.around(long.0), Some((long.0, short.1)));
             }
         });
     }
