@@ -11,6 +11,7 @@ from onnxruntime import InferenceSession
 from open_clip.transformer import TextTransformer
 
 from clipgate_export.export import export_tower
+from clipgate_export.graph import one_thread
 from clipgate_export.quantization import engine
 from clipgate_export.quantization.engine import quantize
 from clipgate_export.quantization.index import Index
@@ -49,7 +50,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(model: onnx.ModelProto | Path, ids: np.ndarray) -> np.ndarray:
     content = model if isinstance(model, Path) else model.SerializeToString()
-    session = InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = InferenceSession(content, one_thread(), providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(None, {"input_ids": row[None]})[0] for row in ids])
 
 

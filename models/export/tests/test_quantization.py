@@ -14,6 +14,7 @@ from tiny_clip import IMAGES, batches
 from tiny_clip import quantized as made
 
 from clipgate_export.errors import UserError
+from clipgate_export.graph import one_thread
 from clipgate_export.likeness import Likeness
 from clipgate_export.quantization import smooth
 from clipgate_export.quantization.calibrators import QUANTIZED_BINS, Histograms
@@ -49,7 +50,7 @@ def test_every_recipe_keeps_the_embedding(fp32: Path, tmp_path: Path, recipe: Re
     assert report.images == report.judged == 24
     assert report.mean_cosine > (0.999 if recipe.activation_bits == 16 else 0.98)
     unseen = tiny_clip.images(8, seed=1)
-    session = ort.InferenceSession(tmp_path / "int8.onnx", providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(tmp_path / "int8.onnx", one_thread(), providers=["CPUExecutionProvider"])
     found = np.concatenate([session.run(None, {"pixel_values": row[None]})[0] for row in unseen])
     wanted = tiny_clip.embed(tiny_clip.tower(), unseen)
     cosines = (found * wanted).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(wanted, axis=1)

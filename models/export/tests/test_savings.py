@@ -13,6 +13,7 @@ from onnx import ModelProto, TensorProto, helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from clipgate_export.graph import one_thread
 from clipgate_export.quantization.class_token import keep_needed_rows, multiplications
 from clipgate_export.quantization.index import Index, shapes_and_types
 from clipgate_export.quantization.movement import trace
@@ -21,7 +22,7 @@ from clipgate_export.tower import TransformerBlock
 
 
 def run(model: ModelProto, rows: np.ndarray) -> np.ndarray:
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model.SerializeToString(), one_thread(), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return np.concatenate([session.run(None, {name: rows[i : i + 1]})[0] for i in range(len(rows))])
 
