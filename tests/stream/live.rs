@@ -415,11 +415,16 @@ fn push_copies_without_allocating_once_it_is_warm() {
             std::thread::sleep(milliseconds(2));
         }
     };
-    for _ in 0..20 {
-        round();
-    }
-    let allocated = allocation_counter::measure(round);
-    assert_eq!(allocated.count_total, 0);
+    // Each of three buffers grows to the largest of four sizes when its turn comes, which the worker decides.
+    let growth = 3 * scenes.len();
+    let rounds = 20 * growth;
+    let allocating = (0..rounds)
+        .filter(|_| allocation_counter::measure(&mut round).count_total > 0)
+        .count();
+    assert!(
+        allocating <= growth,
+        "{allocating} of {rounds} rounds allocate"
+    );
     stream.finish(LIMIT).unwrap();
     assert!(!answers(&events).is_empty());
 }

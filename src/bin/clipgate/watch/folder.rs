@@ -351,3 +351,25 @@ impl State {
         age.is_some_and(|age| age >= OLD)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_empty_file_is_not_waited_for_and_a_new_one_is() {
+        let empty = |age| State {
+            bytes: 0,
+            changed: Some(SystemTime::now() - age),
+        };
+        let now = Instant::now();
+        assert!(matches!(
+            settle(None, empty(OLD * 2), now),
+            Verdict::NeverWhole
+        ));
+        assert!(matches!(
+            settle(None, empty(Duration::ZERO), now),
+            Verdict::Wait(_)
+        ));
+    }
+}
