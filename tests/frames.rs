@@ -1,11 +1,12 @@
 //! Camera frames through the whole path: embeddings of YUV beside those of RGB, and what a frame allocates.
 
 use clipgate::{
-    Backend, Bundle, Classification, Classifier, ClassifierOptions, ColorSpace, Decision,
-    DecodeLimits, Embedding, Frame, ImageEncoder, InputMut, Orientation, PixelFormat,
-    Preprocessing, Preprocessor, Region, Result, SessionOptions, TensorSpec, decode_file,
+    Bundle, Classification, Classifier, ColorSpace, Decision, DecodeLimits, Embedding, Frame,
+    ImageEncoder, Orientation, PixelFormat, Preprocessing, Preprocessor, Region, SessionOptions,
+    decode_file,
 };
 
+use crate::support::encoders::{Control, obedient};
 use crate::support::runtime;
 
 /// An RGB picture in BT.601 of limited range, chroma averaged over the pixels that share it.
@@ -243,56 +244,10 @@ fn a_region_that_moves_allocates_nothing() {
     assert_eq!(allocations(|| (0..60).for_each(&mut run)), 0);
 }
 
-/// Answers every input with the same embedding.
-struct Fixed {
-    input: TensorSpec,
-    output: TensorSpec,
-    pixel_values: Vec<f32>,
-    embedding: Vec<f32>,
-}
-
-impl Backend for Fixed {
-    fn input(&self) -> &TensorSpec {
-        &self.input
-    }
-
-    fn output(&self) -> &TensorSpec {
-        &self.output
-    }
-
-    fn input_mut(&mut self) -> InputMut<'_> {
-        InputMut::F32(&mut self.pixel_values)
-    }
-
-    fn run(&mut self) -> Result<&[f32]> {
-        Ok(&self.embedding)
-    }
-}
-
-/// Pocket's classifier without ONNX Runtime.
-fn fixed_classifier() -> Classifier {
-    let bundle = Bundle::embedded().unwrap();
-    let selftest = bundle.selftest().unwrap();
-    let spec =
-        |name, shape: &[usize]| TensorSpec::new(name, clipgate::ElementType::F32, shape).unwrap();
-    let size = bundle.manifest().preprocessing.size as usize;
-    let backend = Fixed {
-        input: spec("pixel_values", &[1, 3, size, size]),
-        output: spec("image_embeds", &[1, bundle.manifest().embedding_dim]),
-        pixel_values: vec![0.0; 3 * size * size],
-        embedding: selftest.image_embeds.as_slice().to_vec(),
-    };
-    let encoder =
-        ImageEncoder::with_backend(Box::new(backend), bundle.manifest(), &selftest).unwrap();
-    ClassifierOptions::default()
-        .open_with(encoder, &bundle)
-        .unwrap()
-}
-
 #[test]
 fn classifying_into_an_answer_allocates_nothing_of_ours() {
     let bytes = noise();
-    let mut classifier = fixed_classifier();
+    let mut classifier = obedient(&Control::default());
     let mut answer = Classification::default();
     let mut run = |frame: Frame<'_>| classifier.classify_into(&frame, &mut answer).unwrap();
     frames(&bytes).for_each(&mut run);
@@ -317,7 +272,7 @@ fn a_frame_s_few_allocations_are_ort_s() {
 #[test]
 fn an_answer_that_is_reused_is_the_one_that_is_made_anew() {
     let bytes = noise();
-    let mut classifier = fixed_classifier();
+    let mut classifier = obedient(&Control::default());
     let mut reused = Classification::default();
     let black = vec![0; 64 * 64];
     let unusable = Frame::new(&black, 64, 64, PixelFormat::Gray8).unwrap();
