@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import open_clip
 from PIL import Image
-
 from python_peer import read_bank
 
 WIDTH, HEIGHT = 1920, 1080

@@ -1,7 +1,6 @@
 """The pure part of the comparison: ratios, bars, the table and where it goes."""
 
 import pytest
-
 import table
 
 
