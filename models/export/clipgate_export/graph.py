@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime as ort
 from onnx import ModelProto
 
+from . import cpu
 from .preprocess import normalise
 
 # ONNX Runtime's numbers of its log levels.
@@ -51,7 +52,8 @@ def one_thread(severity: int = ERRORS) -> ort.SessionOptions:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = severity
     # As src/session.rs: on x86 without VNNI the usual kernels' 16-bit sums of int8 products saturate.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if not cpu.has_vnni():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
 

@@ -6,15 +6,12 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import threads
+from . import cpu, threads
 from .images import ImageFolder
 from .onnx_files import GraphDigest
 from .spec import Model
 
 PACKAGES = ("torch", "open_clip_torch", "transformers", "timm", "onnx", "onnxruntime", "numpy", "pillow", "tokenizers")
-# Which of these a processor has decides ONNX Runtime's kernels, and with them the last bits of what is measured.
-CPU_FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm", "sve")
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 def recipe_record(arguments: argparse.Namespace, model: Model, images: ImageFolder, ranges: Sequence[int]) -> dict:
@@ -29,19 +26,13 @@ def recipe_record(arguments: argparse.Namespace, model: Model, images: ImageFold
     return {
         "versions": {"python": platform.python_version(), **versions},
         "machine": platform.machine(),
-        "cpu": cpu_flags(),
+        "cpu": cpu.flags(),
         "threads": threads.available(),
         "seed": arguments.seed,
         "fp32": {name: [file.sha256 for file in _files(path)] for name, path in towers.items()},
         "images": {"sha256": images.digest(), "count": len(images.files), "ranges": len(ranges)},
         "asked": {"min_cosine": arguments.min_cosine, "min_centred_cosine": arguments.min_centred_cosine},
     }
-
-
-def cpu_flags() -> list[str]:
-    """Of `CPU_FLAGS` those that Linux tells of this processor."""
-    told = CPU_INFO.read_text().split() if CPU_INFO.exists() else []
-    return [flag for flag in CPU_FLAGS if flag in told]
 
 
 def _files(path: Path) -> list:
