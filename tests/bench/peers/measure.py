@@ -37,6 +37,8 @@ EXACT = ("nv21", "1080p.jpg", "12mp.jpg")
 class Peer:
     name: str
     command: list[str]
+    bundle: Path
+    # What its memory is compared with, and what a peer without bundles executes.
     graph: Path
     cases: tuple[str, ...] = EXACT
     # What its start is measured on, if it is.
@@ -49,6 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--bundle", type=Path, required=True, help="by clipgate-export bundle, with labels and calibration"
+    )
+    parser.add_argument(
+        "--ort", type=Path, required=True, metavar="BUNDLE", help="the same by clipgate-export ort-format"
     )
     parser.add_argument(
         "--fp32", type=Path, required=True, metavar="ONNX", help="the fp32 image graph it was made from"
@@ -97,8 +102,8 @@ def main() -> None:
 
 def peers(arguments: argparse.Namespace) -> list[Peer]:
     """All of them, in the order in which they take turns."""
-    bundle = arguments.bundle
-    int8 = bundle / json.loads((bundle / "manifest.json").read_text())["image_encoder"]["file"]
+    onnx, ort = ((bundle, image_graph(bundle)) for bundle in (arguments.bundle, arguments.ort))
+    fp32 = (arguments.bundle, arguments.fp32)
     python = [sys.executable, str(HERE / "python_peer.py")]
     fastembed = [str(BINARIES / "peer-fastembed")]
     clipgate = [str(BINARIES / "peer-clipgate")]
@@ -106,15 +111,20 @@ def peers(arguments: argparse.Namespace) -> list[Peer]:
     turbo = f"{clipgate[0]}-turbojpeg"
     fast = ("fast:12mp.jpg",)
     return [
-        Peer("python-fp32", python, arguments.fp32, start="nv21"),
-        Peer("fastembed-fp32", fastembed, arguments.fp32, start="nv21"),
-        Peer("python-int8", python, int8, EXACT + fast, start="nv21"),
-        Peer("fastembed-int8", fastembed, int8, start="nv21"),
-        Peer("fastembed-int8-own-resizer", [*fastembed, "--own-resizer"], int8),
-        Peer("clipgate", clipgate, int8, EXACT + fast, start="nv21"),
-        *([Peer("clipgate-turbojpeg", [turbo], int8, EXACT[1:] + fast)] if Path(turbo).exists() else []),
-        Peer("python-bare", [*python, "--bare"], int8, (), start="pixel_values"),
+        Peer("python-fp32", python, *fp32, start="nv21"),
+        Peer("fastembed-fp32", fastembed, *fp32, start="nv21"),
+        Peer("python-int8", python, *onnx, EXACT + fast, start="nv21"),
+        Peer("fastembed-int8", fastembed, *onnx, start="nv21"),
+        Peer("fastembed-int8-own-resizer", [*fastembed, "--own-resizer"], *onnx),
+        Peer("clipgate", clipgate, *ort, EXACT + fast, start="nv21"),
+        *([Peer("clipgate-turbojpeg", [turbo], *ort, EXACT[1:] + fast)] if Path(turbo).exists() else []),
+        Peer("clipgate-onnx", clipgate, *onnx, ("nv21",), start="nv21"),
+        Peer("python-bare", [*python, "--bare"], *onnx, (), start="pixel_values"),
     ]
+
+
+def image_graph(bundle: Path) -> Path:
+    return bundle / json.loads((bundle / "manifest.json").read_text())["image_encoder"]["file"]
 
 
 def size(graph: Path) -> int:
@@ -169,7 +179,7 @@ def measure(everyone: list[Peer], frames: Path, arguments: argparse.Namespace) -
 
 
 def command(peer: Peer, frames: Path, arguments: argparse.Namespace) -> list[str]:
-    given = {"bundle": arguments.bundle, "graph": peer.graph, "frames": frames, "threads": arguments.threads}
+    given = {"bundle": peer.bundle, "graph": peer.graph, "frames": frames, "threads": arguments.threads}
     return [*peer.command, *(part for name, value in given.items() for part in (f"--{name}", str(value)))]
 
 

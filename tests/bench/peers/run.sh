@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Clipgate beside what a user would pick instead, in one run: bash tests/bench/peers/run.sh [OPTION...]
-# Options are those of measure.py (--help). Without --bundle and --fp32, a bundle of ViT-B-32 is made, with drawn weights:
-# times do not depend on what the weights say. PEERS_VENV names a Python environment to use; one is made otherwise.
+# Options are those of measure.py (--help). Without --bundle, --ort and --fp32, bundles of ViT-B-32 are made, with drawn
+# weights: times do not depend on what the weights say. PEERS_VENV names a Python environment to use; one is made otherwise.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 peers=tests/bench/peers
@@ -38,6 +38,9 @@ if [[ " $*" != *" --bundle"* ]]; then
             --random-weights --images "$made/photos" --labels "$made/labels.txt" --range-images 64 --max-drop 100 \
             --min-cosine 0.9 --min-centred-cosine 0.5 --licence none --keep-fp32 "$made/fp32" -o "$made/bundle")
     fi
-    model=(--bundle "$made/bundle" --fp32 "$made/fp32/image_fp32.onnx")
+    if [ ! -d "$made/ort" ]; then
+        (cd models/export && "$venv/bin/python" -m clipgate_export ort-format --bundle "$made/bundle" -o "$made/ort")
+    fi
+    model=(--bundle "$made/bundle" --ort "$made/ort" --fp32 "$made/fp32/image_fp32.onnx")
 fi
 exec "$venv/bin/python" "$peers/measure.py" "${model[@]}" "$@"

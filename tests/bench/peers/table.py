@@ -13,6 +13,7 @@ PEERS = {
     "fastembed-int8-own-resizer": "fastembed-rs, int8, resizer replaced",
     "clipgate": "clipgate",
     "clipgate-turbojpeg": "clipgate, feature `turbojpeg`",
+    "clipgate-onnx": "clipgate, ONNX graph",
 }
 CASES = {
     "nv21": "1080p NV21 frame",
