@@ -197,7 +197,7 @@ fn noise() -> Vec<u8> {
 
 /// Frames of one geometry in every format and turn.
 fn frames(bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
-    PixelFormat::ALL.into_iter().map(|format| {
+    PixelFormat::ALL.iter().map(|&format| {
         let length = format.frame_bytes(WIDTH, HEIGHT).unwrap();
         Frame::new(&bytes[..length], WIDTH, HEIGHT, format)
             .unwrap()

@@ -105,8 +105,8 @@ impl PlaneLayout {
 const Y: PlaneLayout = PlaneLayout::packed("Y", 1);
 
 impl PixelFormat {
-    /// All formats.
-    pub const ALL: [Self; 11] = [
+    /// All formats; a later version may have more.
+    pub const ALL: &'static [Self] = &[
         Self::Rgb8,
         Self::Bgr8,
         Self::Rgba8,
@@ -202,10 +202,12 @@ impl FromStr for PixelFormat {
 
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|format| format.as_str() == name)
             .ok_or_else(|| {
-                let known = Self::ALL.map(Self::as_str).join(", ");
+                let known: Vec<&str> = Self::ALL.iter().map(|format| format.as_str()).collect();
+                let known = known.join(", ");
                 let start: String = name.chars().take(32).collect();
                 Error::caller(format!("pixel format {start:?} is none of {known}"))
             })
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back_and_others_refused() {
-        for format in PixelFormat::ALL {
+        for &format in PixelFormat::ALL {
             assert_eq!(format.as_str().parse::<PixelFormat>().unwrap(), format);
         }
         let error = "NV12".parse::<PixelFormat>().unwrap_err().to_string();

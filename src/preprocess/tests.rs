@@ -181,7 +181,7 @@ fn cutting_then_converting_is_converting_then_cutting() {
         [0.5, 0.0, 1.0, 0.33],
         [0.4, 0.45, 0.9, 1.0],
     ];
-    for format in PixelFormat::ALL {
+    for &format in PixelFormat::ALL {
         let bytes = Noise(7).bytes(format.frame_bytes(width, height).unwrap());
         for color in [ColorSpace::BT601_LIMITED, ColorSpace::BT709_FULL] {
             let whole = Frame::new(&bytes, width, height, format)
@@ -268,7 +268,7 @@ fn one_preprocessor_takes_frames_of_changing_kind() {
         .into_iter()
         .enumerate()
     {
-        for format in PixelFormat::ALL {
+        for &format in PixelFormat::ALL {
             let bytes = Noise(round as u32).bytes(format.frame_bytes(width, height).unwrap());
             for orientation in orientations() {
                 let frame = Frame::new(&bytes, width, height, format)

@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn every_format_is_kept_to_the_byte_with_all_that_is_known_of_it() {
         let mut buffer = FrameBuffer::default();
-        for format in PixelFormat::ALL {
+        for &format in PixelFormat::ALL {
             for (width, height) in [(1, 1), (7, 5), (64, 48)] {
                 let pixels = bytes(format.frame_bytes(width, height).unwrap());
                 let frame = Frame::new(&pixels, width, height, format)

@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         )?,
         Case::new("nv21, its middle", nv21.region(middle))?,
     ];
-    for format in PixelFormat::ALL {
+    for &format in PixelFormat::ALL {
         if !matches!(format, PixelFormat::Nv21 | PixelFormat::Rgb8) {
             cases.push(Case::new(format.as_str(), frame(format)?)?);
         }

@@ -69,7 +69,7 @@ fn another_number_of_planes_is_refused() {
 #[test]
 fn edges_and_lengths_that_cannot_be_are_refused() {
     for (width, height) in [(0, 4), (4, 0), (MAX_EDGE + 1, 1), (u32::MAX, u32::MAX)] {
-        for format in PixelFormat::ALL {
+        for &format in PixelFormat::ALL {
             for error in [
                 Frame::new(&[], width, height, format).unwrap_err(),
                 Frame::from_planes(&[], width, height, format).unwrap_err(),
@@ -80,7 +80,7 @@ fn edges_and_lengths_that_cannot_be_are_refused() {
             }
         }
     }
-    for format in PixelFormat::ALL {
+    for &format in PixelFormat::ALL {
         let right = format.frame_bytes(WIDTH, HEIGHT).unwrap();
         for length in [0, right - 1, right + 1] {
             let bytes = vec![0; length];

@@ -12,7 +12,7 @@ const GROWTH: u64 = 4096;
 
 pub(super) fn run(frames: u64) -> Result<(), Box<dyn Error>> {
     let mut memory = Vec::new();
-    for format in PixelFormat::ALL {
+    for &format in PixelFormat::ALL {
         for (seed, (width, height)) in [(320, 240), (641, 479), (1, 1), (160, 120)]
             .into_iter()
             .enumerate()

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_packed_picture_is_the_frame_that_the_library_makes() {
-        for format in PixelFormat::ALL {
+        for &format in PixelFormat::ALL {
             for (width, height) in [(1, 1), (5, 3), (64, 48)] {
                 let pixels: Vec<u8> = (0..format.frame_bytes(width, height).unwrap())
                     .map(|i| i as u8)
