@@ -71,15 +71,13 @@ impl Default for DecodeLimits {
 ///
 /// let exact = DecodeOptions::default();
 /// let fast = DecodeOptions::fast(&Preprocessing::openai(224));
-/// assert_eq!(exact.limits, fast.limits);
+/// assert_eq!(exact.limits(), fast.limits());
+/// assert_eq!((exact.fast_for(), fast.fast_for()), (None, Some(224)));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DecodeOptions {
-    /// What a file may cost.
-    pub limits: DecodeLimits,
-    /// The edge in pixels of the square that a model sees, where JPEGs may be decoded smaller for it:
-    /// see [`DecodeOptions::fast`]. `None` decodes every file at full size.
-    pub fast_for: Option<u32>,
+    limits: DecodeLimits,
+    fast_for: Option<u32>,
 }
 
 impl DecodeOptions {
@@ -91,10 +89,30 @@ impl DecodeOptions {
     /// [`ClassifierOptions::preprocessing`](crate::ClassifierOptions::preprocessing), so that it promises nothing
     /// that was not measured on such pixels. Other formats, CMYK and damaged JPEGs are decoded at full size.
     pub fn fast(preprocessing: &Preprocessing) -> Self {
-        Self {
-            limits: DecodeLimits::default(),
-            fast_for: Some(preprocessing.size),
-        }
+        Self::default().with_fast_for(Some(preprocessing.size))
+    }
+
+    /// The same as [`fast`](Self::fast) for a model that sees a square of `edge` pixels; `None` decodes every file at
+    /// full size.
+    pub fn with_fast_for(mut self, edge: Option<u32>) -> Self {
+        self.fast_for = edge;
+        self
+    }
+
+    /// The edge in pixels of the square that a model sees, where JPEGs may be decoded smaller for it.
+    pub fn fast_for(&self) -> Option<u32> {
+        self.fast_for
+    }
+
+    /// What a file may cost.
+    pub fn with_limits(mut self, limits: DecodeLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What a file may cost.
+    pub fn limits(&self) -> &DecodeLimits {
+        &self.limits
     }
 }
 
@@ -246,10 +264,7 @@ pub fn decode_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<DecodedImage>
 }
 
 fn exact_decoder(limits: &DecodeLimits) -> ImageDecoder {
-    ImageDecoder::new(DecodeOptions {
-        limits: *limits,
-        fast_for: None,
-    })
+    ImageDecoder::new(DecodeOptions::default().with_limits(*limits))
 }
 
 fn check_length(length: u64, limits: &DecodeLimits) -> Result<()> {

@@ -39,10 +39,11 @@ fn limits() -> DecodeLimits {
 /// Exact, and so that even small JPEGs come smaller.
 fn decoders() -> [ImageDecoder; 2] {
     [None, Some(4)].map(|fast_for| {
-        ImageDecoder::new(DecodeOptions {
-            limits: limits(),
-            fast_for,
-        })
+        ImageDecoder::new(
+            DecodeOptions::default()
+                .with_limits(limits())
+                .with_fast_for(fast_for),
+        )
     })
 }
 

@@ -107,10 +107,7 @@ fn widened(name: &str) -> Vec<u8> {
 
 #[test]
 fn every_kind_of_jpeg_comes_upright_and_about_as_at_full_size() {
-    let mut decoder = ImageDecoder::new(DecodeOptions {
-        fast_for: Some(8),
-        ..DecodeOptions::default()
-    });
+    let mut decoder = ImageDecoder::new(DecodeOptions::default().with_fast_for(Some(8)));
     let turned = (1..=8).map(|orientation| format!("jpeg_exif_{orientation}.jpg"));
     let kinds = ["q75", "progressive", "444", "422", "restart", "gray", "odd"];
     let names = kinds.map(|kind| format!("jpeg_{kind}.jpg"));
@@ -131,10 +128,7 @@ fn every_kind_of_jpeg_comes_upright_and_about_as_at_full_size() {
 
 #[test]
 fn what_cannot_be_scaled_is_decoded_exactly() {
-    let mut decoder = ImageDecoder::new(DecodeOptions {
-        fast_for: Some(8),
-        ..DecodeOptions::default()
-    });
+    let mut decoder = ImageDecoder::new(DecodeOptions::default().with_fast_for(Some(8)));
     for name in ["jpeg_cmyk.jpg", "jpeg_odd.jpg", "threefold.png"] {
         let path = data_path("preprocess/images").join(name);
         let exact = decode_file(&path, &DecodeLimits::default()).unwrap();

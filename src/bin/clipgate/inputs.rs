@@ -59,10 +59,9 @@ impl DecodeArgs {
     /// How files are decoded for models of these preprocessings.
     pub(crate) fn options(&self, models: &[&Preprocessing]) -> DecodeOptions {
         let largest = models.iter().map(|preprocessing| preprocessing.size).max();
-        DecodeOptions {
-            limits: self.limits(),
-            fast_for: largest.filter(|_| self.fast_decode),
-        }
+        DecodeOptions::default()
+            .with_limits(self.limits())
+            .with_fast_for(largest.filter(|_| self.fast_decode))
     }
 
     /// What a calibration of pixels that were decoded so is bound to.

@@ -76,14 +76,14 @@ impl Input {
     pub(super) fn described(&self) -> Result<Described> {
         Ok(match self {
             Self::File(path, options, _) => {
-                let bytes = clipgate::file::read_file(path, options.limits.max_file_bytes)?;
-                let image = decode_file(path, &options.limits)?;
+                let bytes = clipgate::file::read_file(path, options.limits().max_file_bytes)?;
+                let image = decode_file(path, options.limits())?;
                 Described::Image {
                     path: report::path(path),
                     sha256: Digest::of((*bytes).as_ref()).to_string(),
                     width: image.width(),
                     height: image.height(),
-                    fast_decode: options.fast_for.is_some(),
+                    fast_decode: options.fast_for().is_some(),
                 }
             }
             Self::Drawn {
