@@ -70,6 +70,7 @@ mod search;
 pub mod selective;
 mod session;
 mod stream;
+pub mod tensor_file;
 mod tokenizer;
 
 /// Prose: how clipgate is built, what its decisions mean, and where it runs.

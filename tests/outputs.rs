@@ -30,6 +30,23 @@ fn a_batch_of_bad_images_leaves_a_whole_output_file_of_the_good_ones() {
 }
 
 #[test]
+fn the_same_words_give_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<Vec<u8>> = ["first", "second"]
+        .iter()
+        .map(|name| {
+            let path = folder.path().join(name).display().to_string();
+            let output = clipgate(&["labels", "build", "--labels", "goldfish", "-o", &path]);
+            assert_eq!(status(&output), 0, "{}", stderr(&output));
+            fs::read(path).unwrap()
+        })
+        .collect();
+    assert!(files[0] == files[1], "the bytes differ");
+    // With two keys, half of all runs would have them in order by chance.
+    assert!(files[0][8..].starts_with(br#"{"__metadata__":{"labels":"#));
+}
+
+#[test]
 fn an_output_that_cannot_be_written_is_named() {
     let output = clipgate(&["embed", PHOTO, "-o", "/no/such/folder/out.safetensors"]);
     assert_eq!(status(&output), 2);

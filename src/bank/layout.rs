@@ -11,6 +11,7 @@ use crate::bytes::{SharedBytes, Values};
 use crate::error::{Error, Result};
 use crate::label::{Label, MAX_LABELS, MAX_NAME_BYTES};
 use crate::search::QuantizedRows;
+use crate::tensor_file::sort_metadata;
 
 /// From this many labels on their names are written as a tensor: JSON in the file's header, of 100 MB at most, would be
 /// near its limit with a million names.
@@ -141,7 +142,8 @@ impl LabelBank {
             let shape = [self.negatives.len(), dimension];
             tensors.push((NEGATIVES, view(Dtype::F32, &shape, self.negative_rows())?));
         }
-        let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(unwritable)?;
+        let mut bytes = safetensors::serialize(tensors, Some(metadata)).map_err(unwritable)?;
+        sort_metadata(&mut bytes)?;
         self.check_unchanged()?;
         Ok(bytes)
     }

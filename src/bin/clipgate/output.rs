@@ -157,6 +157,7 @@ pub(crate) fn write_tensor(
         more.into_iter()
             .map(|(name, value)| (name.to_owned(), value)),
     );
-    let bytes = safetensors::serialize([(tensor, view)], Some(metadata)).map_err(refused)?;
+    let mut bytes = safetensors::serialize([(tensor, view)], Some(metadata)).map_err(refused)?;
+    clipgate::tensor_file::sort_metadata(&mut bytes)?;
     output.write(&bytes)
 }
