@@ -163,6 +163,30 @@ fn what_cannot_be_meant_is_refused_before_anything_is_loaded() {
         ),
         (raw("4x4", &["--max-gap", "0"]), "a longest gap of 0"),
         (raw("4x4", &["--once"]), "--once"),
+        (
+            raw("4x4", &["--fast-decode"]),
+            "--fast-decode is for image files",
+        ),
+        (
+            raw("4x4", &["--max-megapixels", "1"]),
+            "--max-megapixels is for image files",
+        ),
+        (
+            raw("4x4", &["--smooth", "0", "--hold", "1"]),
+            "--hold is for smoothed decisions",
+        ),
+        (
+            vec!["examples/photos", "--max-gap", "1"],
+            "--max-gap is for smoothed decisions",
+        ),
+        (
+            vec!["examples/photos", "--color-matrix", "bt709"],
+            "--color-matrix is for raw frames",
+        ),
+        (
+            vec!["examples/photos", "--color-range", "limited"],
+            "--color-range is for raw frames",
+        ),
         (vec!["examples/photos", "--every-frame"], "image files"),
         (vec!["no/such/folder"], "no such file"),
         (vec!["no/such/*[.jpg"], "not a pattern"),

@@ -48,6 +48,17 @@ impl ModelArgs {
 }
 
 impl DecodeArgs {
+    /// The first option that the user gave, by its name.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let options = [
+            (self.max_megapixels.is_some(), "--max-megapixels"),
+            (self.max_megabytes.is_some(), "--max-megabytes"),
+            (self.fast_decode, "--fast-decode"),
+        ];
+        let (_, name) = options.into_iter().find(|(given, _)| *given)?;
+        Some(name)
+    }
+
     pub(crate) fn limits(&self) -> DecodeLimits {
         let mut limits = DecodeLimits::default();
         let million = |count: u32| u64::from(count) * 1_000_000;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clipgate::{
-    DecodeOptions, Digest, Frame, ImageDecoder, PixelFormat, Preprocessing, Result, decode_file,
+    DecodeOptions, Digest, Error, ErrorKind, Frame, ImageDecoder, PixelFormat, Preprocessing,
+    Result, decode_file,
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,12 @@ impl Input {
             let options = args.decode.options(&[preprocessing]);
             let decoder = Box::new(ImageDecoder::new(options));
             return Ok(Self::File(path.clone(), options, decoder));
+        }
+        if let Some(name) = args.decode.given() {
+            return Err(Error::new(
+                ErrorKind::Caller,
+                format!("{name} is for image files: name one with --image"),
+            ));
         }
         let ((width, height), format) = (args.size, args.pixel_format);
         let bytes = format.frame_bytes(width, height)?;

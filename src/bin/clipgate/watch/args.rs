@@ -62,22 +62,12 @@ pub(crate) struct WatchArgs {
     /// Their format: rgb, bgr, rgba, bgra, gray, nv12, nv21, i420, yv12, yuyv or uyvy
     #[arg(long, value_name = "P", value_parser = str::parse::<PixelFormat>, help_heading = "Raw frames and cameras")]
     pixel_format: Option<PixelFormat>,
-    /// How Y, U and V become colours
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        help_heading = "Raw frames and cameras"
-    )]
-    color_matrix: MatrixArg,
-    /// The values that Y, U and V take
-    #[arg(
-        long,
-        value_enum,
-        default_value_t,
-        help_heading = "Raw frames and cameras"
-    )]
-    color_range: RangeArg,
+    /// How Y, U and V become colours [default: bt601]
+    #[arg(long, value_enum, help_heading = "Raw frames and cameras")]
+    color_matrix: Option<MatrixArg>,
+    /// The values that Y, U and V take [default: limited]
+    #[arg(long, value_enum, help_heading = "Raw frames and cameras")]
+    color_range: Option<RangeArg>,
     /// Degrees clockwise that make the picture upright
     #[arg(
         long,
@@ -101,12 +91,12 @@ pub(crate) struct WatchArgs {
     /// Seconds over which probabilities are averaged; 0 takes every frame for itself [default: 0.5, files 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
     smooth: Option<Duration>,
-    /// Seconds for which something new must hold before it is told
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0.3", help_heading = "Steadiness")]
-    hold: Duration,
-    /// Seconds without a frame after which smoothing begins anew
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2", help_heading = "Steadiness")]
-    max_gap: Duration,
+    /// Seconds for which something new must hold before it is told [default: 0.3]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
+    hold: Option<Duration>,
+    /// Seconds without a frame after which smoothing begins anew [default: 2]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
+    max_gap: Option<Duration>,
     /// Seconds for which unchanged frames are skipped before one is answered again; 0 skips none [default: 1, files 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
     longest_skip: Option<Duration>,
@@ -150,6 +140,8 @@ impl WatchArgs {
         let raw = [
             (self.size.is_some(), "--size"),
             (self.pixel_format.is_some(), "--pixel-format"),
+            (self.color_matrix.is_some(), "--color-matrix"),
+            (self.color_range.is_some(), "--color-range"),
             (self.every_frame, "--every-frame"),
             (self.rotate != 0, "--rotate"),
             (self.mirror, "--mirror"),
@@ -160,8 +152,19 @@ impl WatchArgs {
                 "{name} is for raw frames (`-`) and cameras, not for image files"
             )));
         }
-        if self.decode.fast_decode && !is_files {
-            return Err(refused("--fast-decode is for image files".to_owned()));
+        if let Some(name) = self.decode.given().filter(|_| !is_files) {
+            return Err(refused(format!("{name} is for image files")));
+        }
+        let steady = [
+            (self.hold.is_some(), "--hold"),
+            (self.max_gap.is_some(), "--max-gap"),
+        ];
+        if let Some((_, name)) = steady.iter().find(|(given, _)| *given)
+            && !self.is_smoothed(is_files)
+        {
+            return Err(refused(format!(
+                "{name} is for smoothed decisions, and nothing is smoothed here: say --smooth SECONDS"
+            )));
         }
         if self.once && !is_files {
             return Err(refused("--once is for folders and patterns".to_owned()));
@@ -183,11 +186,11 @@ impl WatchArgs {
 
     /// A picture with colours, orientation and region as the user says.
     pub(super) fn seen(&self, picture: Picture) -> Result<Picture> {
-        let matrix = match self.color_matrix {
+        let matrix = match self.color_matrix.unwrap_or_default() {
             MatrixArg::Bt601 => ColorMatrix::Bt601,
             MatrixArg::Bt709 => ColorMatrix::Bt709,
         };
-        let range = match self.color_range {
+        let range = match self.color_range.unwrap_or_default() {
             RangeArg::Limited => ColorRange::Limited,
             RangeArg::Full => ColorRange::Full,
         };
@@ -246,10 +249,9 @@ impl WatchArgs {
             false => DEFAULT_LONGEST_SKIP,
         });
         let smoothing = (!smooth.is_zero()).then(|| {
-            Smoothing::default()
-                .time_constant(smooth)
-                .hold(self.hold)
-                .max_gap(self.max_gap)
+            let smoothing = Smoothing::default().time_constant(smooth);
+            let smoothing = self.hold.map_or(smoothing, |hold| smoothing.hold(hold));
+            self.max_gap.map_or(smoothing, |gap| smoothing.max_gap(gap))
         });
         Ok(StreamOptions::default()
             .smoothing(smoothing)
