@@ -143,6 +143,8 @@ fn a_later_run_is_set_beside_an_earlier_one() {
             single => *single = json!(1e3),
         }
     }
+    slow["machine"]["cpu"] = json!("Raspberry Pi 3");
+    slow["onnxruntime"] = json!("1.28.0");
     fs::write(&earlier, slow.to_string()).unwrap();
     let compared = run(&[&FRAME[..], &["--compare", text(&earlier)]].concat());
     let changes = compared["compared"].as_array().unwrap();
@@ -153,6 +155,17 @@ fn a_later_run_is_set_beside_an_earlier_one() {
     assert_eq!(total["verdict"], "faster");
     assert!(total["ratio"].as_f64().unwrap() < 1.0);
     assert!(total["interval"]["high"].as_f64().unwrap() < 1.0);
+    let notes = compared["compared_notes"].as_array().unwrap();
+    let notes: Vec<&str> = notes.iter().map(|note| note.as_str().unwrap()).collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    assert!(
+        notes[0].starts_with("processor: Raspberry Pi 3 then, "),
+        "{notes:?}"
+    );
+    assert!(
+        notes[1].starts_with("ONNX Runtime: 1.28.0 then, "),
+        "{notes:?}"
+    );
 
     let output = bench(&[&FRAME[..], &["--compare", text(&earlier)]].concat());
     assert!(
@@ -160,7 +173,13 @@ fn a_later_run_is_set_beside_an_earlier_one() {
         "{}",
         stdout(&output)
     );
-    assert!(stdout(&output).contains("faster"), "{}", stdout(&output));
+    for said in [
+        "faster",
+        "note: processor: Raspberry Pi 3 then, ",
+        "note: ONNX Runtime: 1.28.0 then, ",
+    ] {
+        assert!(stdout(&output).contains(said), "{}", stdout(&output));
+    }
 }
 
 #[test]
@@ -214,6 +233,10 @@ fn what_cannot_be_measured_is_said_once_and_at_once() {
     refused(&["bench", "--image", COVERED], "shows nothing");
     refused(&["bench", "--bundle", "/no/such"], "/no/such");
     refused(&["bench", "--bank", "Cargo.toml"], "Cargo.toml");
+    refused(
+        &["bench", "--fast-decode"],
+        "--fast-decode is for image files: name one with --image",
+    );
     for (arguments, because) in [
         (["--iterations", "0"], "1..=1000000"),
         (["--seconds", "0"], "1..=86400"),

@@ -33,8 +33,18 @@ struct Printed<'a> {
     #[serde(flatten)]
     run: &'a Run,
     /// Beside the run that `--compare` named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    compared: Option<&'a [Change]>,
+    #[serde(flatten)]
+    compared: Option<Compared>,
+}
+
+/// This run beside an earlier one.
+#[derive(Serialize)]
+struct Compared {
+    #[serde(rename = "compared")]
+    changes: Vec<Change>,
+    /// What else differs, so that a change may come from there.
+    #[serde(rename = "compared_notes")]
+    notes: Vec<String>,
 }
 
 pub(crate) fn run(args: &BenchArgs, format: Format) -> Result<Outcome> {
@@ -61,20 +71,21 @@ pub(crate) fn run(args: &BenchArgs, format: Format) -> Result<Outcome> {
         write(output, &run)?;
     }
     let compared = match (&before, &args.compare) {
-        (Some(before), Some(path)) => {
-            Some(compare::changes(before, &run).map_err(|error| error.at(path.display()))?)
-        }
+        (Some(before), Some(path)) => Some(Compared {
+            changes: compare::changes(before, &run).map_err(|error| error.at(path.display()))?,
+            notes: compare::notes(before, &run),
+        }),
         _ => None,
     };
     match format {
         Format::Json => printed::json(&Printed {
             run: &run,
-            compared: compared.as_deref(),
+            compared,
         }),
         Format::Text => {
             printed::line(&report::describe(&run));
-            if let (Some(before), Some(changes)) = (&before, &compared) {
-                printed::line(&format!("\n{}", compare::describe(changes, before)));
+            if let (Some(before), Some(Compared { changes, notes })) = (&before, &compared) {
+                printed::line(&format!("\n{}", compare::describe(changes, notes, before)));
             }
         }
     }

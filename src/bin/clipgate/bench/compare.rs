@@ -90,11 +90,36 @@ pub(super) fn differences(before: &Subject, now: &Subject) -> Vec<String> {
             now.threads.to_string(),
         ),
     ];
+    told(compared).collect()
+}
+
+/// What else than time lies between two runs, in words: a ratio may come from each of these.
+pub(super) fn notes(before: &Run, now: &Run) -> Vec<String> {
+    let cpu = |run: &Run| {
+        let name = run.machine.cpu.as_deref();
+        name.unwrap_or("unknown processor").to_owned()
+    };
+    let around = [
+        ("processor", cpu(before), cpu(now)),
+        ("clipgate", before.clipgate.clone(), now.clipgate.clone()),
+        (
+            "ONNX Runtime",
+            before.onnxruntime.clone(),
+            now.onnxruntime.clone(),
+        ),
+        ("provider", before.provider.clone(), now.provider.clone()),
+    ];
+    let mut notes = differences(&before.subject, &now.subject);
+    notes.extend(told(around));
+    notes
+}
+
+/// Of each thing that differs, what it was and what it is.
+fn told<const N: usize>(compared: [(&str, String, String); N]) -> impl Iterator<Item = String> {
     compared
         .into_iter()
         .filter(|(_, before, now)| before != now)
         .map(|(what, before, now)| format!("{what}: {before} then, {now} now"))
-        .collect()
 }
 
 /// What an input is, wherever it lies.
@@ -144,13 +169,20 @@ pub(super) fn changes(before: &Run, now: &Run) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// A line a change, for people.
-pub(super) fn describe(changes: &[Change], before: &Run) -> String {
+/// A line a change, for people, and before them a line for each of `notes`.
+pub(super) fn describe(changes: &[Change], notes: &[String], before: &Run) -> String {
     let cpu = before.machine.cpu.as_deref().unwrap_or("unknown processor");
     let mut text = format!(
-        "compared with clipgate {}, ONNX Runtime {}, {cpu}\n{:<14}{:>10}{:>10}{:>10}   95 % interval",
-        before.clipgate, before.onnxruntime, "ms", "before", "now", "ratio"
+        "compared with clipgate {}, ONNX Runtime {}, {cpu}",
+        before.clipgate, before.onnxruntime
     );
+    for note in notes {
+        text.push_str(&format!("\nnote: {note}"));
+    }
+    text.push_str(&format!(
+        "\n{:<14}{:>10}{:>10}{:>10}   95 % interval",
+        "ms", "before", "now", "ratio"
+    ));
     for change in changes {
         let interval = change.interval.map_or(String::new(), |interval| {
             format!("{:.2} to {:.2}", interval.low, interval.high)
