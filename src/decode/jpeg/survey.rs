@@ -1,6 +1,7 @@
 //! A walk along a JPEG's markers (ITU-T T.81, B.1.1), before anything is decoded.
 
 use image::metadata::Orientation;
+use memchr::memchr;
 
 use crate::error::{Error, Result};
 
@@ -35,7 +36,7 @@ impl Survey {
             orientation: Orientation::NoTransforms,
         };
         let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|&byte| byte == 0xFF) {
+        while let Some(at) = memchr(0xFF, rest) {
             let Some((&marker, after)) = rest[at + 1..].split_first() else {
                 break;
             };
