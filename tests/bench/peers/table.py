@@ -33,8 +33,8 @@ FASTER = (
     ("1080p.jpg", "clipgate-turbojpeg", "fastembed-fp32", "1080p.jpg", 2.8),
     ("1080p.jpg", "clipgate-turbojpeg", "python-int8", "1080p.jpg", 1.3),
     ("1080p.jpg", "clipgate-turbojpeg", "fastembed-int8", "1080p.jpg", 1.3),
-    ("fast:12mp.jpg", "clipgate", "python-fp32", "12mp.jpg", 3.8),
-    ("fast:12mp.jpg", "clipgate", "fastembed-fp32", "12mp.jpg", 3.8),
+    ("fast:12mp.jpg", "clipgate-turbojpeg", "python-fp32", "12mp.jpg", 3.8),
+    ("fast:12mp.jpg", "clipgate-turbojpeg", "fastembed-fp32", "12mp.jpg", 3.8),
 )
 START_SHARE = 0.60
 MEMORY_SHARE = 1.6
