@@ -29,6 +29,8 @@ pub struct Classifier {
     bank: Arc<LabelBank>,
     scorer: Scorer,
     gate: Gate,
+    /// How the pixels are made that the gate's promise is about.
+    preprocessing: PreprocessingMode,
     drift: Option<DriftMonitor>,
     top_k: usize,
     scores: Scores,
@@ -65,7 +67,8 @@ pub struct Classification {
     pub scores: Option<OodScores>,
     /// Whether temperature and thresholds were fitted on this label bank.
     pub calibration: CalibrationFit,
-    /// What is promised of accepted answers; always [`PromiseKind::None`] where transferred.
+    /// What is promised of accepted answers; always [`PromiseKind::None`] where transferred, or where the frame was
+    /// not decoded as [`ClassifierOptions::preprocessing`] says.
     pub promise: PromiseKind,
     /// Whether the frames still look like the calibration's images; `None` where nobody asked.
     pub drift: Option<DriftStatus>,
@@ -167,7 +170,7 @@ impl Classifier {
         let prepared = Instant::now();
         answer.timings.preprocess = prepared - start;
         answer.calibration = self.gate.fit();
-        answer.promise = self.promise().kind;
+        answer.promise = self.promise_of(frame);
         if let Some(reason) = Gate::inspect(quality) {
             answer.decision = Decision::Abstain(Abstention::because(reason));
             answer.drift = self.drift();
@@ -203,6 +206,14 @@ impl Classifier {
         answer.drift = self.drift();
         answer.timings.decide = encoded.elapsed();
         Ok(())
+    }
+
+    fn promise_of(&self, frame: &Frame<'_>) -> PromiseKind {
+        let expected = self.preprocessing == PreprocessingMode::FastDecode;
+        match frame.is_fast_decoded() == expected {
+            true => self.promise().kind,
+            false => PromiseKind::None,
+        }
     }
 
     /// The labels that are told apart.
@@ -254,7 +265,8 @@ impl ClassifierOptions {
     }
 
     /// How the frames' pixels are made, [`PreprocessingMode::Exact`] unless set. A calibration that was fitted on pixels
-    /// made in another way decides as ever and promises nothing.
+    /// made in another way decides as ever and promises nothing, and so it is with single frames that
+    /// [`ImageDecoder`](crate::ImageDecoder) made in another way.
     pub fn preprocessing(mut self, mode: PreprocessingMode) -> Self {
         self.preprocessing = Some(mode);
         self
@@ -325,6 +337,7 @@ impl ClassifierOptions {
             bank,
             scorer,
             gate,
+            preprocessing: executed.preprocessing,
             drift,
             top_k: self.top_k.unwrap_or(DEFAULT_TOP_K),
             scores: Scores::default(),

@@ -85,9 +85,9 @@ impl DecodeOptions {
     /// shorter edge keeps at least twice [`Preprocessing::size`], and both edges stay whole.
     ///
     /// That takes about half the time for a photo of 12 megapixels, and other pixels result: near the exact ones, and
-    /// how near is written in [platforms](crate::docs::platforms). Tell a classifier by
-    /// [`ClassifierOptions::preprocessing`](crate::ClassifierOptions::preprocessing), so that it promises nothing
-    /// that was not measured on such pixels. Other formats, CMYK and damaged JPEGs are decoded at full size.
+    /// how near is written in [platforms](crate::docs::platforms). A classifier that was not told by
+    /// [`ClassifierOptions::preprocessing`](crate::ClassifierOptions::preprocessing) to expect them promises nothing of
+    /// them. Other formats, CMYK and damaged JPEGs are decoded at full size.
     pub fn fast(preprocessing: &Preprocessing) -> Self {
         Self::default().with_fast_for(Some(preprocessing.size))
     }
@@ -122,6 +122,7 @@ pub struct DecodedImage {
     width: u32,
     height: u32,
     pixels: Vec<u8>,
+    is_fast: bool,
 }
 
 impl DecodedImage {
@@ -140,12 +141,13 @@ impl DecodedImage {
         &self.pixels
     }
 
-    /// The image as a frame.
+    /// The image as a frame, which knows whether it was decoded by [`DecodeOptions::fast`].
     ///
     /// # Errors
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if an edge exceeds [`MAX_EDGE`].
     pub fn frame(&self) -> Result<Frame<'_>> {
-        Frame::new(&self.pixels, self.width, self.height, PixelFormat::Rgb8)
+        let frame = Frame::new(&self.pixels, self.width, self.height, PixelFormat::Rgb8)?;
+        Ok(frame.fast_decoded(self.is_fast))
     }
 
     /// Room for `width` x `height` pixels of any colour.
@@ -230,6 +232,8 @@ impl ImageDecoder {
         if !is_read {
             exact::decode(reader, limits, format, &mut self.image)?;
         }
+        // Also where this file was decoded at full size: what a calibration was fitted on is a mixture of both.
+        self.image.is_fast = fast_for.is_some();
         Ok(&self.image)
     }
 }

@@ -60,6 +60,7 @@ pub struct Frame<'a> {
     color: ColorSpace,
     orientation: Orientation,
     region: Region,
+    fast_decoded: bool,
 }
 
 impl<'a> Frame<'a> {
@@ -189,7 +190,20 @@ impl<'a> Frame<'a> {
             color: ColorSpace::default(),
             orientation: Orientation::UPRIGHT,
             region: Region::WHOLE,
+            fast_decoded: false,
         }
+    }
+
+    /// The pixels come from a decoder that may decode files smaller.
+    pub(crate) fn fast_decoded(self, fast_decoded: bool) -> Self {
+        Self {
+            fast_decoded,
+            ..self
+        }
+    }
+
+    pub(crate) fn is_fast_decoded(&self) -> bool {
+        self.fast_decoded
     }
 
     /// What Y, U and V mean; RGB and grey frames are sRGB whatever is said here.

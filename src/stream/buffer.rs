@@ -23,6 +23,7 @@ struct Shape {
     color: ColorSpace,
     orientation: Orientation,
     region: Region,
+    fast_decoded: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,7 +72,8 @@ impl FrameBuffer {
         Ok(frame
             .with_color(shape.color)
             .oriented(shape.orientation)
-            .region(shape.region))
+            .region(shape.region)
+            .fast_decoded(shape.fast_decoded))
     }
 }
 
@@ -111,6 +113,7 @@ impl Shape {
             color: frame.color(),
             orientation: frame.orientation(),
             region: frame.looked_at(),
+            fast_decoded: frame.is_fast_decoded(),
         })
     }
 

@@ -1,6 +1,12 @@
 //! `--fast-decode`: a promise holds for the pixels that it was measured on.
 
+use clipgate::calibration::{PreprocessingMode, PromiseKind};
+use clipgate::{Bundle, Classifier, DecodeOptions, ImageDecoder};
+use serde_json::json;
+
 use super::*;
+use crate::support::bundles::BundleCopy;
+use crate::support::runtime;
 
 #[test]
 fn what_is_promised_holds_for_the_decoding_that_was_calibrated() {
@@ -71,4 +77,44 @@ fn embeddings_say_how_their_pixels_were_made() {
     is_refused(&refused, &[&other, "`fast_decode`", "--fast-decode"]);
     let fitted = place.embedded(&[&FEW[..], &ood, &["--fast-decode"]].concat());
     assert_eq!(status(&fitted), 0, "{}", stderr(&fitted));
+}
+
+#[test]
+fn a_classifier_promises_nothing_of_a_frame_that_was_decoded_in_another_way() {
+    for (bound_to, mode) in [
+        ("exact", PreprocessingMode::Exact),
+        ("fast_decode", PreprocessingMode::FastDecode),
+    ] {
+        let copy = BundleCopy::new();
+        copy.edit_calibration(|calibration| {
+            calibration["bound_to"]["preprocessing"] = bound_to.into();
+            let point = &mut calibration["operating_point"];
+            point["method"] = "ltt".into();
+            point["target"] = 0.3.into();
+            let (images, errors) = (&point["accepted"]["count"], &point["wrong"]["count"]);
+            calibration["promise"] = json!({
+                "kind": "high_probability", "target": 0.3, "confidence": 0.95, "images": images, "errors": errors,
+                "conditions": "made up",
+            });
+        });
+        let bundle = Bundle::open(copy.path()).unwrap();
+        let mut classifier = Classifier::options()
+            .preprocessing(mode)
+            .open(&runtime(), &bundle)
+            .unwrap();
+        let fast = DecodeOptions::fast(&bundle.manifest().preprocessing);
+        for (decoded, options) in [
+            (PreprocessingMode::Exact, DecodeOptions::default()),
+            (PreprocessingMode::FastDecode, fast),
+        ] {
+            let mut decoder = ImageDecoder::new(options);
+            let image = decoder.decode_file(PHOTO.as_ref()).unwrap();
+            let answer = classifier.classify(&image.frame().unwrap()).unwrap();
+            let expected = match decoded == mode {
+                true => PromiseKind::HighProbability,
+                false => PromiseKind::None,
+            };
+            assert_eq!(answer.promise, expected, "{decoded:?} for {mode:?}");
+        }
+    }
 }

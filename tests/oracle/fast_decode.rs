@@ -132,6 +132,8 @@ fn what_cannot_be_scaled_is_decoded_exactly() {
     for name in ["jpeg_cmyk.jpg", "jpeg_odd.jpg", "threefold.png"] {
         let path = data_path("preprocess/images").join(name);
         let exact = decode_file(&path, &DecodeLimits::default()).unwrap();
-        assert_eq!(*decoder.decode_file(&path).unwrap(), exact, "{name}");
+        let fast = decoder.decode_file(&path).unwrap();
+        assert_eq!(fast.width(), exact.width(), "{name}");
+        assert!(fast.pixels() == exact.pixels(), "{name}");
     }
 }
