@@ -11,12 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import open_clip
-from PIL import Image
+from PIL import Image, ImageOps
 from python_peer import read_bank
 
 WIDTH, HEIGHT = 1920, 1080
 # 4:3, as phones and camera modules of 12 million pixels.
-FILES = {"1080p.jpg": (WIDTH, HEIGHT), "12mp.jpg": (4000, 3000)}
+TWELVE_MP = (4000, 3000)
+FILES = {"1080p.jpg": (WIDTH, HEIGHT), "12mp.jpg": TWELVE_MP}
+# One photo enlarged, as out of focus or in the dark: fewer bytes to decode for as many pixels.
+SOFT = ("12mp-soft.jpg", "coffee", TWELVE_MP)
 QUALITY = 90
 # One photo fills this much of a mosaic before the next begins.
 TILE = 480
@@ -28,6 +31,9 @@ def make(photos: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, size in FILES.items():
         mosaic(photos, *size).save(folder / name, quality=QUALITY)
+    name, photo, size = SOFT
+    soft = ImageOps.fit(opened(photos)[photo], size, Image.Resampling.BICUBIC)
+    soft.save(folder / name, quality=QUALITY)
     frame = mosaic(photos, WIDTH, HEIGHT)
     (folder / "frame.nv21").write_bytes(nv21(np.asarray(frame)))
     values = open_clip.image_transform(224, is_train=False)(frame)[None].numpy()

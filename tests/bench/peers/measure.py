@@ -30,7 +30,7 @@ PAGE = PROJECT / "src" / "docs" / "platforms.md"
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "asimddp", "i8mm", "sve")
 # Peers resample a little differently; further apart than this they do not compute the same.
 FARTHEST = 0.05
-EXACT = ("nv21", "1080p.jpg", "12mp.jpg")
+EXACT = ("nv21", "1080p.jpg", "12mp.jpg", "12mp-soft.jpg")
 
 
 @dataclass
@@ -109,7 +109,7 @@ def peers(arguments: argparse.Namespace) -> list[Peer]:
     clipgate = [str(BINARIES / "peer-clipgate")]
     # Where cmake and nasm were there to build it.
     turbo = f"{clipgate[0]}-turbojpeg"
-    fast = ("fast:12mp.jpg",)
+    fast = ("fast:12mp.jpg", "fast:12mp-soft.jpg")
     return [
         Peer("python-fp32", python, *fp32, start="nv21"),
         Peer("fastembed-fp32", fastembed, *fp32, start="nv21"),

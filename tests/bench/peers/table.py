@@ -20,6 +20,8 @@ CASES = {
     "1080p.jpg": "1080p JPEG",
     "12mp.jpg": "12 MP JPEG",
     "fast:12mp.jpg": "12 MP JPEG, scaled decode",
+    "12mp-soft.jpg": "soft 12 MP JPEG",
+    "fast:12mp-soft.jpg": "soft 12 MP JPEG, scaled decode",
 }
 START, MEMORY = "start", "memory"
 
@@ -35,6 +37,8 @@ FASTER = (
     ("1080p.jpg", "clipgate-turbojpeg", "fastembed-int8", "1080p.jpg", 1.3),
     ("fast:12mp.jpg", "clipgate-turbojpeg", "python-fp32", "12mp.jpg", 3.8),
     ("fast:12mp.jpg", "clipgate-turbojpeg", "fastembed-fp32", "12mp.jpg", 3.8),
+    ("fast:12mp-soft.jpg", "clipgate-turbojpeg", "python-fp32", "12mp-soft.jpg", 3.8),
+    ("fast:12mp-soft.jpg", "clipgate-turbojpeg", "fastembed-fp32", "12mp-soft.jpg", 3.8),
 )
 START_SHARE = 0.60
 MEMORY_SHARE = 1.6

@@ -32,7 +32,7 @@ pub struct Arguments {
     pub bundle: PathBuf,
     /// The graph that a peer without bundles executes.
     pub graph: PathBuf,
-    /// Folder of `frame.nv21`, `1080p.jpg` and `12mp.jpg`.
+    /// Folder of `frame.nv21` and the JPEG files that `measure.py` asks for.
     pub frames: PathBuf,
     pub threads: usize,
     once: Option<String>,
