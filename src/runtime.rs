@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use libloading::Library;
 
 use crate::error::{Error, Result};
-use crate::session::{API_VERSION, Environment};
+use crate::session::{API_VERSION, Environment, available};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod elf;
@@ -122,6 +122,15 @@ impl Runtime {
         &self.0.path
     }
 
+    /// The execution providers that the library was built with, as ONNX Runtime spells them, its favourite first:
+    /// `["CPUExecutionProvider"]` for one that has no other. That one is built in says nothing of its device being there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if the library does not say.
+    pub fn providers(&self) -> Result<Vec<String>> {
+        available::providers()
+    }
+
     pub(crate) fn environment(&self) -> &Environment {
         &self.0.environment
     }
@@ -232,9 +241,10 @@ fn probe(path: &Path) -> Result<(Library, String)> {
         (library, version, has_api)
     };
     if !is_supported(&version) {
+        let known = known_flaw(&version).map_or(String::new(), |flaw| format!("; this one {flaw}"));
         let version: String = version.chars().take(32).collect();
         return Err(Error::machine(format!(
-            "is ONNX Runtime {version:?}: 1.{MIN_MINOR} or a newer 1.x is needed"
+            "is ONNX Runtime {version:?}: 1.{MIN_MINOR} or a newer 1.x is needed{known}"
         )));
     }
     if !has_api {
@@ -250,6 +260,19 @@ fn is_supported(version: &str) -> bool {
     let major = parts.next();
     let minor = parts.next().and_then(|minor| minor.parse::<u32>().ok());
     major == Some("1") && minor.is_some_and(|minor| minor >= MIN_MINOR)
+}
+
+/// What is known to be wrong with a version that is too old, for those who have it.
+fn known_flaw(version: &str) -> Option<&'static str> {
+    let mut parts = version.split('.').map(str::parse::<u32>);
+    let mut part = || parts.next()?.ok();
+    match (part()?, part()?, part().unwrap_or(0)) {
+        (1, 23, _) | (1, 24, 0) => {
+            Some("ends the process on some new Arm chips (illegal instruction)")
+        }
+        (1, 27, 0) => Some("computes wrong results on some new Arm chips"),
+        _ => None,
+    }
 }
 
 fn forbid_telemetry() {

@@ -1,5 +1,7 @@
 //! Runs ONNX graphs through ONNX Runtime. This file alone names `ort`.
 
+pub(crate) mod available;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;

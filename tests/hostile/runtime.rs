@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use clipgate::{ErrorKind, Runtime};
 
+use crate::support::libraries::{compile, file};
 use crate::support::{runtime, runtime_search};
 
 /// Candidates for the child, one a line.
@@ -94,30 +95,6 @@ fn assert_refused(path: &Path, reason: &str) {
     assert!(outcome.contains(path.to_str().unwrap()), "{outcome}");
     assert!(outcome.contains(reason), "expected `{reason}`: {outcome}");
     assert!(outcome.contains("to do: install ONNX Runtime"), "{outcome}");
-}
-
-fn file(directory: &tempfile::TempDir, name: &str, content: &[u8]) -> PathBuf {
-    let path = directory.path().join(name);
-    fs::write(&path, content).unwrap();
-    path
-}
-
-/// Compiles a shared library, or says loudly that there is no C compiler.
-fn compile(directory: &tempfile::TempDir, name: &str, source: &str) -> Option<PathBuf> {
-    let source = file(directory, &format!("{name}.c"), source.as_bytes());
-    let library = directory.path().join(format!("lib{name}.so"));
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .output();
-    match compiled {
-        Ok(output) if output.status.success() => Some(library),
-        Ok(output) => panic!("cc: {}", String::from_utf8_lossy(&output.stderr)),
-        Err(error) => {
-            eprintln!("SKIPPED the fake library {name}: cc cannot be run ({error})");
-            None
-        }
-    }
 }
 
 fn fake(version: &str, api: &str) -> String {
@@ -296,7 +273,12 @@ fn fakes_and_old_versions() {
         (
             "old",
             fake("\"1.27.0\"", "\"\""),
-            "is ONNX Runtime \"1.27.0\": 1.28 or a newer 1.x",
+            "is ONNX Runtime \"1.27.0\": 1.28 or a newer 1.x is needed; this one computes wrong results",
+        ),
+        (
+            "crashing",
+            fake("\"1.24.0\"", "\"\""),
+            "is needed; this one ends the process on some new Arm chips",
         ),
         (
             "ancient",

@@ -6,6 +6,7 @@ use clipgate::Runtime;
 
 pub(crate) mod bundles;
 pub(crate) mod encoders;
+pub(crate) mod libraries;
 pub(crate) mod png;
 pub(crate) mod scenes;
 pub(crate) mod scores;
