@@ -11,6 +11,7 @@ mod architecture;
 mod bench_command;
 mod calibrate;
 mod cli;
+mod doctor;
 mod drift;
 mod evaluate;
 mod families;

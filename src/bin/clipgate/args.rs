@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchArgs;
+use crate::doctor::DoctorArgs;
 use crate::evaluate::EvaluateArgs;
 use crate::watch::WatchArgs;
 
@@ -52,7 +53,7 @@ pub(crate) enum Command {
     /// Check a bundle: digests, graphs, self-test, calibration
     Verify(InspectArgs),
     /// Show what this machine has, and what to do about what is missing
-    Doctor,
+    Doctor(DoctorArgs),
 }
 
 /// How results are printed.

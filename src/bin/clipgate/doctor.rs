@@ -1,134 +1,170 @@
 //! `clipgate doctor`: what this machine has, and what to do about what is missing.
 
-use clipgate::{Classifier, ErrorKind, Result};
+mod board;
+mod child;
+mod finding;
+mod memory;
+mod model;
+mod pace;
+mod processor;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod trial;
+
+use std::env::consts::{ARCH, OS};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use clap::Args;
+use clipgate::Result;
 use serde::Serialize;
 
 use crate::args::Format;
 use crate::exit_code::Outcome;
-use crate::{cpu, inputs, report, runtime_search};
+use crate::runtime_search::runtime_cache;
+use crate::system::System;
+use crate::{cpu, report};
+use board::CLibrary;
+use finding::{Finding, Level};
 
-/// What was found; printed as it is by `--format json`.
+/// The number that `--format json` states. It rises when a key changes its meaning.
+const SCHEMA: u32 = 1;
+
+/// How long a board's own tool may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 clipgate works here, with or without warnings; 1 a problem keeps it from working; 2 the \
+command could not be run."
+)]
+pub(crate) struct DoctorArgs {
+    /// Bundle directory to try [default: the embedded pocket model]
+    #[arg(long, value_name = "DIR")]
+    bundle: Option<PathBuf>,
+    /// Try library and model, and print what comes of it
+    #[arg(long, hide = true)]
+    trial: bool,
+}
+
+/// What `--format json` prints.
 #[derive(Serialize)]
-struct Findings {
-    version: &'static str,
+struct Report {
+    schema: u32,
+    clipgate: &'static str,
     target: String,
-    cores: usize,
-    cpu_features: Vec<&'static str>,
-    onnxruntime: Library,
-    model: Model,
-    advice: Vec<String>,
+    problems: usize,
+    warnings: usize,
+    findings: Vec<Finding>,
 }
 
-#[derive(Serialize)]
-struct Library {
-    version: Option<String>,
-    path: Option<String>,
-    providers: Vec<&'static str>,
-    searched: Vec<String>,
-    error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Model {
-    embedded: bool,
-    works: bool,
-    error: Option<String>,
-}
-
-pub(crate) fn run(format: Format) -> Result<Outcome> {
-    let findings = look();
-    match format {
-        Format::Json => report::json(&findings),
-        Format::Text => report::line(&describe(&findings)),
+pub(crate) fn run(args: &DoctorArgs, format: Format) -> Result<Outcome> {
+    if args.trial {
+        trial::say(args.bundle.as_deref());
+        return Ok(Outcome::Answered);
     }
-    Ok(if findings.advice.is_empty() {
-        Outcome::Answered
-    } else {
-        Outcome::CheckFailed
+    let system = System::here();
+    let mut findings = machine(&system, ARCH, cpu::cores(), &c_library(), vcgencmd(&system));
+    findings.push(storage::finding(runtime_cache::directory().as_deref()));
+    findings.extend(model::findings(&trial::run(args.bundle.as_deref())));
+
+    let count = |level| findings.iter().filter(|found| found.level == level).count();
+    let (problems, warnings) = (count(Level::Problem), count(Level::Warning));
+    let found = Report {
+        schema: SCHEMA,
+        clipgate: env!("CARGO_PKG_VERSION"),
+        target: format!("{ARCH} {OS}"),
+        problems,
+        warnings,
+        findings,
+    };
+    match format {
+        Format::Json => report::json(&found),
+        Format::Text => report::line(&describe(&found)),
+    }
+    Ok(match problems {
+        0 => Outcome::Answered,
+        _ => Outcome::CheckFailed,
     })
 }
 
-fn look() -> Findings {
-    let mut advice = Vec::new();
-    let runtime = runtime_search::load();
-    let model = match &runtime {
-        Ok(runtime) => inputs::bundle(None)
-            .and_then(|bundle| Classifier::new(runtime, &bundle))
-            .map(|_| ()),
-        Err(_) => inputs::bundle(None).map(|_| ()),
-    };
-    if runtime.is_err() {
-        advice.push(
-            "install the library as said above, or build clipgate where python3 and pip work: the build fetches it"
-                .to_owned(),
-        );
-    }
-    if let (Ok(_), Err(error)) = (&runtime, &model) {
-        advice.push(match error.kind() {
-            ErrorKind::Model => {
-                "the model computes wrongly here: try another ONNX Runtime version".to_owned()
-            }
-            _ => "pass --bundle DIR with a bundle that `clipgate verify` accepts".to_owned(),
-        });
-    }
-    Findings {
-        version: env!("CARGO_PKG_VERSION"),
-        target: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
-        cores: cpu::cores(),
-        cpu_features: cpu::features(),
-        onnxruntime: Library {
-            version: runtime
-                .as_ref()
-                .ok()
-                .map(|runtime| runtime.version().to_owned()),
-            path: runtime
-                .as_ref()
-                .ok()
-                .map(|runtime| report::path(runtime.path())),
-            providers: if runtime.is_ok() {
-                vec!["cpu"]
-            } else {
-                Vec::new()
-            },
-            searched: runtime_search::candidates()
-                .iter()
-                .map(|path| report::path(path))
-                .collect(),
-            error: runtime.as_ref().err().map(|error| error.report()),
-        },
-        model: Model {
-            embedded: cfg!(feature = "embedded-model"),
-            works: runtime.is_ok() && model.is_ok(),
-            error: model.err().map(|error| error.report()),
-        },
-        advice,
+/// What the system's files say, of a process for `arch` that may use so many cores.
+fn machine(
+    system: &System,
+    arch: &str,
+    cores: usize,
+    library: &CLibrary,
+    vcgencmd: Option<String>,
+) -> Vec<Finding> {
+    let mut findings = board::findings(system, arch, library);
+    findings.push(processor::finding(system, cores));
+    findings.extend(pace::findings(system, vcgencmd));
+    findings.extend(memory::finding(system));
+    findings
+}
+
+/// What a Raspberry Pi's own tool says, for kernels that do not hand it on themselves.
+fn vcgencmd(system: &System) -> Option<String> {
+    let is_pi = cpu::board(system).is_some_and(|board| board.contains("Raspberry Pi"));
+    let ended = is_pi.then(|| child::run(Command::new("vcgencmd").arg("get_throttled"), PATIENCE));
+    Some(ended?.ok()?.said)
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn c_library() -> CLibrary {
+    #[expect(unsafe_code, reason = "the C library alone knows its version")]
+    // SAFETY: takes nothing and returns a static, NUL-terminated string, by gnu_get_libc_version(3); it is copied.
+    let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) };
+    CLibrary {
+        glibc: Some(version.to_string_lossy().into_owned()),
     }
 }
 
-fn describe(findings: &Findings) -> String {
-    let library = &findings.onnxruntime;
-    let runtime = match (&library.version, &library.path) {
-        (Some(version), Some(path)) => format!("{version}, {path}"),
-        _ => library.error.clone().unwrap_or_default(),
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn c_library() -> CLibrary {
+    CLibrary { glibc: None }
+}
+
+fn describe(report: &Report) -> String {
+    let mut text = format!("clipgate {}, {}\n\n", report.clipgate, report.target);
+    for found in &report.findings {
+        text.push_str(&entry(found));
+        text.push('\n');
+    }
+    let counted = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
     };
-    let model = match (&findings.model.error, findings.model.works) {
-        (_, true) => "works: self-test passed".to_owned(),
-        (Some(error), _) => error.clone(),
-        (None, false) => "not tried".to_owned(),
+    text.push_str(&match (report.problems, report.warnings) {
+        (0, 0) => "\nclipgate works here.".to_owned(),
+        (0, warnings) => format!("\nclipgate works here; {}.", counted(warnings, "warning")),
+        (problems, _) => format!(
+            "\nclipgate does not work here: {}.",
+            counted(problems, "problem")
+        ),
+    });
+    text
+}
+
+/// A finding on lines of its own: its subject, how much it matters, what is, and what to do.
+fn entry(found: &Finding) -> String {
+    const WIDTH: usize = 110;
+    let first = format!("{:<14}{:<9}", found.check, found.level.as_str());
+    let to_do = format!("{:<14}{:<9}", "", "to do:");
+    let indent = " ".repeat(first.len());
+    let wrapped = |start: &str, text: &str| {
+        let options = textwrap::Options::new(WIDTH)
+            .initial_indent(start)
+            .subsequent_indent(&indent)
+            .break_words(false);
+        textwrap::fill(text, options)
     };
-    let mut text = format!(
-        "clipgate      {}, {}, {} cores\ncpu           {}\nonnxruntime   {runtime}\nproviders     {}\nmodel         {model}",
-        findings.version,
-        findings.target,
-        findings.cores,
-        findings.cpu_features.join(" "),
-        library.providers.join(" "),
-    );
-    match findings.advice.as_slice() {
-        [] => text.push_str("\nEverything that clipgate needs is here."),
-        advice => advice
-            .iter()
-            .for_each(|line| text.push_str(&format!("\nto do         {line}"))),
+    let mut text = wrapped(&first, &found.what);
+    if let Some(what) = &found.to_do {
+        text.push('\n');
+        text.push_str(&wrapped(&to_do, what));
     }
     text
 }

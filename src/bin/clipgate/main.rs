@@ -20,6 +20,7 @@ mod preprocess;
 mod report;
 mod report_html;
 mod runtime_search;
+mod system;
 mod verify;
 mod vocabulary;
 mod watch;
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args, cli.format),
         Command::Inspect(args) => inspect::run(args, cli.format),
         Command::Verify(args) => verify::run(args, cli.format),
-        Command::Doctor => doctor::run(cli.format),
+        Command::Doctor(args) => doctor::run(args, cli.format),
     };
     settle(outcome).into()
 }

@@ -8,7 +8,7 @@ use clipgate::{Result, Runtime};
 
 // By path, because build.rs and the tests compile these files too.
 #[path = "runtime_cache.rs"]
-mod runtime_cache;
+pub(crate) mod runtime_cache;
 
 /// The library files to try, in this order: the one that ORT_DYLIB_PATH names, and then no other; else the one next to
 /// the executable, the one that the build fetched, and those of the system.

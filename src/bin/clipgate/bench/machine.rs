@@ -1,11 +1,9 @@
 //! The machine that was measured, as far as it says.
 
-use std::fs;
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 use crate::cpu;
+use crate::system::System;
 
 /// What a figure must be read beside. What a system does not tell is `None`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +41,8 @@ pub(super) struct Readings {
 
 impl Readings {
     pub(super) fn now() -> Self {
+        let system = System::here();
+        let number = |path| system.number(path);
         Self {
             mhz: number("/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq")
                 .map(|khz| khz / 1e3),
@@ -56,6 +56,7 @@ impl Machine {
     /// This machine, with what was read before a run and is read now.
     pub(super) fn since(before: Readings) -> Self {
         let after = Readings::now();
+        let system = System::here();
         let both = |before: Option<f64>, after: Option<f64>| {
             Some(BeforeAfter {
                 before: before?,
@@ -64,11 +65,15 @@ impl Machine {
         };
         Self {
             target: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
-            cpu: cpu_name(),
-            cpu_features: cpu::features().into_iter().map(str::to_owned).collect(),
+            cpu: cpu_name(&system),
+            cpu_features: cpu::features(&system)
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             cores: cpu::cores(),
-            governor: text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-            max_mhz: number("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
+            governor: system.line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+            max_mhz: system
+                .number("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")
                 .map(|khz| khz / 1e3),
             mhz: both(before.mhz, after.mhz),
             temperature: both(before.temperature, after.temperature),
@@ -79,33 +84,12 @@ impl Machine {
 
 /// The most memory that this process has had resident, in bytes: `VmHWM`, which Linux alone counts.
 pub(super) fn peak_rss_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    let peak = System::here().field("/proc/self/status", "VmHWM")?;
+    let kibibytes: u64 = peak.split_whitespace().next()?.parse().ok()?;
     Some(kibibytes * 1024)
 }
 
 /// The board where it has a name, as Arm's do; the processor's name otherwise.
-fn cpu_name() -> Option<String> {
-    if let Some(board) = text("/proc/device-tree/model") {
-        return Some(board);
-    }
-    let info = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let (_, name) = info.lines().find_map(|line| {
-        line.split_once(':')
-            .filter(|(key, _)| key.trim() == "model name")
-    })?;
-    Some(name.trim().to_owned())
-}
-
-/// The first number of a file that the system keeps.
-fn number(path: &str) -> Option<f64> {
-    text(path)?.split_whitespace().next()?.parse().ok()
-}
-
-/// A line that the system keeps, without the ends that some have.
-fn text(path: impl AsRef<Path>) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    let line = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
-    (!line.is_empty()).then(|| line.to_owned())
+fn cpu_name(system: &System) -> Option<String> {
+    cpu::board(system).or_else(|| cpu::name(system))
 }
