@@ -23,7 +23,7 @@
 //! ```
 //!
 //! Chapters: [architecture](docs::architecture), [gating](docs::gating), [streams](docs::streams),
-//! [security](docs::security), [platforms](docs::platforms).
+//! [security](docs::security), [platforms](docs::platforms), [Raspberry Pi](docs::raspberry_pi).
 
 #[cfg(target_endian = "big")]
 compile_error!(
@@ -81,6 +81,8 @@ pub mod docs {
     pub mod gating {}
     #[doc = include_str!("docs/platforms.md")]
     pub mod platforms {}
+    #[doc = include_str!("docs/raspberry_pi.md")]
+    pub mod raspberry_pi {}
     #[doc = include_str!("docs/security.md")]
     pub mod security {}
     #[doc = include_str!("docs/streams.md")]

@@ -46,11 +46,6 @@ fn kernels(family: Family, features: &[&str]) -> (Level, &'static str, Option<&'
             small,
         ),
         Family::X86 => (Level::Warning, "int8 without AVX2, slowly", small),
-        Family::Arm64 if has("sme2") => (
-            Level::Ok,
-            "int8 by matrix products (KleidiAI takes SME2 and i8mm)",
-            None,
-        ),
         Family::Arm64 if has("i8mm") => (Level::Ok, "int8 by matrix products (i8mm)", None),
         Family::Arm64 if has("dotprod") => (Level::Ok, "int8 by dot products", None),
         Family::Arm64 => (
