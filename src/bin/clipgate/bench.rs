@@ -138,7 +138,7 @@ fn measure(args: &BenchArgs, input: &mut Input, subject: Subject) -> Result<Opti
     let (stages_ms, pace) = steady::run(&mut opened, input, args)?;
     Ok(Some(Run {
         schema: SCHEMA,
-        clipgate: version(),
+        clipgate: printed::version(),
         subject,
         provider: "cpu".to_owned(),
         onnxruntime: opened.runtime.version().to_owned(),
@@ -148,16 +148,6 @@ fn measure(args: &BenchArgs, input: &mut Input, subject: Subject) -> Result<Opti
         start,
         peak_rss_bytes: machine::peak_rss_bytes(),
     }))
-}
-
-/// The command's version; figures of a debug build are of no use but for its tests.
-fn version() -> String {
-    let build = if cfg!(debug_assertions) {
-        " (debug build)"
-    } else {
-        ""
-    };
-    format!("{}{build}", env!("CARGO_PKG_VERSION"))
 }
 
 fn write(output: &Output, run: &Run) -> Result<()> {

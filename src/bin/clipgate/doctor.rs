@@ -53,7 +53,7 @@ pub(crate) struct DoctorArgs {
 #[derive(Serialize)]
 struct Report {
     schema: u32,
-    clipgate: &'static str,
+    clipgate: String,
     target: String,
     problems: usize,
     warnings: usize,
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &DoctorArgs, format: Format) -> Result<Outcome> {
     let (problems, warnings) = (count(Level::Problem), count(Level::Warning));
     let found = Report {
         schema: SCHEMA,
-        clipgate: env!("CARGO_PKG_VERSION"),
+        clipgate: report::version(),
         target: format!("{ARCH} {OS}"),
         problems,
         warnings,

@@ -42,6 +42,16 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
+/// The command's version; figures of a debug build are of no use but for its tests.
+pub(crate) fn version() -> String {
+    let build = if cfg!(debug_assertions) {
+        " (debug build)"
+    } else {
+        ""
+    };
+    format!("{}{build}", env!("CARGO_PKG_VERSION"))
+}
+
 /// A path on one line.
 pub(crate) fn path(path: &Path) -> String {
     path.display().to_string().replace('\n', "\\n")
