@@ -132,6 +132,15 @@ impl Bundle {
         }
     }
 
+    /// The directory, unless the bundle is embedded.
+    pub fn directory(&self) -> Option<&Path> {
+        match &self.location {
+            Location::Directory(directory) => Some(directory),
+            #[cfg(feature = "embedded-model")]
+            Location::Embedded(_) => None,
+        }
+    }
+
     /// A listed file's content, checked against size and digest.
     ///
     /// # Errors

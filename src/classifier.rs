@@ -216,6 +216,11 @@ impl Classifier {
         }
     }
 
+    /// What encodes the frames, and which provider it runs on.
+    pub fn encoder(&self) -> &ImageEncoder {
+        &self.encoder
+    }
+
     /// The labels that are told apart.
     pub fn bank(&self) -> &Arc<LabelBank> {
         &self.bank
@@ -303,7 +308,7 @@ impl ClassifierOptions {
     /// that cannot tell drift though it is asked to: it keeps no scores, or those of other labels;
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) for a bank of another dimension, or for no labels.
     pub fn open(self, runtime: &Runtime, bundle: &Bundle) -> Result<Classifier> {
-        let encoder = ImageEncoder::open(runtime, bundle, self.session)?;
+        let encoder = ImageEncoder::open(runtime, bundle, self.session.clone())?;
         self.open_with(encoder, bundle)
     }
 

@@ -1,5 +1,6 @@
 //! Image and text encoders: a graph, what prepares its input, and the embedding that comes out.
 
+mod opening;
 mod text;
 
 use std::time::{Duration, Instant};
@@ -11,9 +12,11 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::gate::ExecutedGraph;
 use crate::preprocess::{FrameQuality, Preprocessor};
+use crate::provider::{Provider, ProviderReport};
 use crate::runtime::Runtime;
-use crate::session::{Session, SessionOptions};
+use crate::session::SessionOptions;
 
+pub(crate) use opening::test_compiled;
 pub use text::{MAX_TEMPLATES, TextEncoder};
 
 /// The least cosine between a self-test's embedding and the one computed here.
@@ -31,6 +34,7 @@ pub struct ImageEncoder {
     embedding: Embedding,
     executed: ExecutedGraph,
     load_timings: LoadTimings,
+    reports: Vec<ProviderReport>,
 }
 
 /// Wall-clock time of what [`ImageEncoder::open`] did.
@@ -46,27 +50,17 @@ pub struct LoadTimings {
 }
 
 impl ImageEncoder {
-    /// Loads the bundle's image graph and runs its self-test.
+    /// Loads the bundle's image graph on the first provider of `options` that can be trusted with it, and runs its
+    /// self-test there. A provider that is passed over is reported ([`provider_reports`](Self::provider_reports)) and
+    /// told of in the log.
     ///
     /// # Errors
     /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the graph has other inputs or outputs than the
-    /// manifest says; [`ErrorKind::Model`](crate::ErrorKind::Model) if the self-test fails.
+    /// manifest says; [`ErrorKind::Model`](crate::ErrorKind::Model) if the self-test fails;
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if a required provider cannot run the whole graph, or runs it
+    /// wrongly.
     pub fn open(runtime: &Runtime, bundle: &Bundle, options: SessionOptions) -> Result<Self> {
-        let file = &bundle.manifest().image_encoder.file;
-        let start = Instant::now();
-        // The small file first: the large one is then used right after it was checked.
-        let selftest = bundle.selftest()?;
-        let model = bundle.model(file, options.model_memory())?;
-        let read = Instant::now();
-        let open = || {
-            let session = Session::load(runtime, model, options)?;
-            let loaded = Instant::now();
-            let mut encoder = Self::with_backend(Box::new(session), bundle.manifest(), &selftest)?;
-            encoder.load_timings.read = read - start;
-            encoder.load_timings.session = loaded - read;
-            Ok(encoder)
-        };
-        open().map_err(|error: Error| error.at(bundle.path(file)))
+        opening::open(runtime, bundle, &options)
     }
 
     /// An encoder on a backend of the caller's, which must pass the same checks and self-test.
@@ -78,23 +72,32 @@ impl ImageEncoder {
         manifest: &Manifest,
         selftest: &SelfTest,
     ) -> Result<Self> {
+        let mut encoder = Self::untested(backend, manifest, selftest)?;
+        let start = Instant::now();
+        passes(encoder.test(selftest)?)?;
+        encoder.load_timings.self_test = start.elapsed();
+        Ok(encoder)
+    }
+
+    fn untested(
+        backend: Box<dyn Backend>,
+        manifest: &Manifest,
+        selftest: &SelfTest,
+    ) -> Result<Self> {
         let size = manifest.preprocessing.size as usize;
         check_interface(
             &*backend,
             ("pixel_values", ElementType::F32, &[1, 3, size, size]),
             ("image_embeds", &[1, manifest.embedding_dim]),
         )?;
-        let mut encoder = Self {
+        Ok(Self {
             preprocessor: Preprocessor::new(manifest.preprocessing)?,
             backend,
             embedding: Embedding::with_dimension(manifest.embedding_dim),
             executed: manifest.executed_graph(selftest)?,
             load_timings: LoadTimings::default(),
-        };
-        let start = Instant::now();
-        encoder.test(selftest)?;
-        encoder.load_timings.self_test = start.elapsed();
-        Ok(encoder)
+            reports: Vec::new(),
+        })
     }
 
     /// Writes a frame into the graph's input and tells how much it shows.
@@ -135,7 +138,22 @@ impl ImageEncoder {
         self.load_timings
     }
 
-    fn test(&mut self, selftest: &SelfTest) -> Result<()> {
+    /// What executes the graph; `None` for a backend of the caller's.
+    pub fn provider(&self) -> Option<Provider> {
+        self.reports
+            .iter()
+            .find(|report| report.is_chosen())
+            .map(|report| report.provider)
+    }
+
+    /// What came of each provider that was tried, the one that executes the graph among them; empty for a backend of the
+    /// caller's.
+    pub fn provider_reports(&self) -> &[ProviderReport] {
+        &self.reports
+    }
+
+    /// The cosine of the embedding computed here to the expected one.
+    fn test(&mut self, selftest: &SelfTest) -> Result<f32> {
         let pixel_values = float_input(&mut *self.backend)?;
         if pixel_values.len() != selftest.pixel_values.len() {
             return Err(Error::bundle(
@@ -143,19 +161,22 @@ impl ImageEncoder {
             ));
         }
         pixel_values.copy_from_slice(&selftest.pixel_values);
-        let cosine = self
-            .run()
+        self.run()
             .and_then(|embedding| embedding.cosine(&selftest.image_embeds))
-            .map_err(|error| error.at("self-test"))?;
-        // A range holds no NaN.
-        if !(SELF_TEST_COSINE..).contains(&cosine) {
-            return Err(Error::model(format!(
-                "self-test: the embedding computed here has cosine {cosine:.4} to the expected one; at least \
-                 {SELF_TEST_COSINE} is needed. The graph is damaged or a kernel computes wrongly on this machine"
-            )));
-        }
-        Ok(())
+            .map_err(|error| error.at("self-test"))
     }
+}
+
+/// Whether a self-test's cosine shows that the graph was computed rightly.
+fn passes(cosine: f32) -> Result<f32> {
+    // A range holds no NaN.
+    if (SELF_TEST_COSINE..).contains(&cosine) {
+        return Ok(cosine);
+    }
+    Err(Error::model(format!(
+        "self-test: the embedding computed here has cosine {cosine:.4} to the expected one; at least \
+         {SELF_TEST_COSINE} is needed. The graph is damaged or a kernel computes wrongly on this machine"
+    )))
 }
 
 fn float_input(backend: &mut dyn Backend) -> Result<&mut [f32]> {

@@ -1,9 +1,11 @@
 //! Whole files: read into private memory, or through a small buffer for their digest.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::MmapMut;
 #[cfg(unix)]
@@ -33,6 +35,34 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
     file.read_exact(&mut memory).map_err(failed)?;
     let memory = memory.make_read_only().map_err(failed)?;
     Ok(Arc::new(memory))
+}
+
+/// Writes a file whole or not at all: beside it under a name of its own, synced, then renamed over it. Others that do the
+/// same at the same time are no matter: the last one's content stays.
+///
+/// # Errors
+/// [`ErrorKind::Machine`], naming the file, if it cannot be written; nothing is left behind.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}-{number}", process::id()));
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|error| {
+        // Not there if it could not be made.
+        let _ = fs::remove_file(&temporary);
+        Error::machine("cannot be written")
+            .with_source(error)
+            .at(path.display())
+    })
 }
 
 /// The digest of all that `source` still holds.

@@ -37,12 +37,16 @@ pub mod bounds;
 mod bundle;
 mod bytes;
 pub mod calibration;
+mod choice;
 mod classifier;
+mod compile;
 pub mod conformal;
+mod context;
 mod decision;
 #[cfg(feature = "decode")]
 mod decode;
 
+mod device;
 mod digest;
 mod distinct;
 pub mod drift;
@@ -63,6 +67,9 @@ mod nearest;
 mod negatives;
 mod ood;
 mod preprocess;
+mod probe;
+mod provider;
+mod qnn;
 mod runtime;
 mod schema;
 mod score;
@@ -103,6 +110,7 @@ pub use bundle::{
 pub use bytes::SharedBytes;
 pub use calibration::{Calibration, Promise, PromiseKind};
 pub use classifier::{Candidate, Classification, Classifier, ClassifierOptions, Timings};
+pub use context::CompiledContext;
 pub use decision::{Abstention, Decision, Prediction, Reason, SetLabel};
 #[cfg(feature = "decode")]
 pub use decode::{
@@ -123,6 +131,11 @@ pub use nearest::{LabelSearch, Neighbor};
 pub use negatives::{Lent, Mined, Miner, NOT_LENT, TOO_NEAR};
 pub use ood::{NEG_LABEL_GROUP_SIZE, NEG_LABEL_GROUPS, OodScore, OodScores};
 pub use preprocess::{FrameQuality, Interpolation, MAX_SIZE, Preprocessing, Preprocessor, Resize};
+pub use probe::ProbeCommand;
+pub use provider::{
+    PlacedNode, Placement, Provider, ProviderLadder, ProviderOutcome, ProviderReport, Rung,
+};
+pub use qnn::{HtpTarget, QnnOptions};
 pub use runtime::Runtime;
 pub use score::{MAX_LOGIT_BIAS, MAX_LOGIT_SCALE, Scorer, Scores};
 pub use session::{MAX_THREADS, Session, SessionOptions};

@@ -153,7 +153,7 @@ impl Runtime {
             return Ok(runtime.clone());
         }
 
-        check_file(&path)?;
+        check_library(&path)?;
         let (library, version) = probe(&path)?;
         forbid_telemetry();
         process.library = Some(path.clone());
@@ -183,7 +183,8 @@ fn is_missing(path: &Path) -> bool {
     std::fs::metadata(path).is_err_and(|error| error.kind() == IoErrorKind::NotFound)
 }
 
-fn check_file(path: &Path) -> Result<()> {
+/// Checks, without running any of it, that a file is a shared library for this process.
+pub(crate) fn check_library(path: &Path) -> Result<()> {
     let metadata = std::fs::metadata(path)
         .map_err(|error| Error::machine("cannot be read").with_source(error))?;
     if !metadata.is_file() {

@@ -1,12 +1,14 @@
 //! Runs ONNX graphs through ONNX Runtime. This file alone names `ort`.
 
+mod attach;
 pub(crate) mod available;
+mod compile;
+mod environment;
+mod options;
+mod placement;
 
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
 
-use ort::ep;
 use ort::logging::LogLevel;
 use ort::memory::Allocator;
 use ort::session::IoBinding;
@@ -15,8 +17,13 @@ use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 
 use crate::backend::{Backend, ElementType, InputMut, TensorSpec};
 use crate::error::{Error, Result};
-use crate::model::{Format, Model, ModelMemory};
+use crate::model::{Format, Model};
+use crate::provider::{Placement, Provider};
 use crate::runtime::Runtime;
+
+pub(crate) use compile::compile;
+pub(crate) use environment::Environment;
+pub use options::SessionOptions;
 
 /// The version of ONNX Runtime's C interface that `ort` asks for.
 pub(crate) const API_VERSION: u32 = ort::sys::ORT_API_VERSION;
@@ -39,124 +46,19 @@ const IN_PLACE: [&str; 2] = [
     "session.use_ort_model_bytes_for_initializers",
 ];
 
-/// ONNX Runtime's environment: one a process, kept by [`Runtime`].
-pub(crate) struct Environment(ort::environment::Environment);
-
-impl Environment {
-    /// Hands the library at `path` to `ort` and starts it.
-    ///
-    /// `ort` panics or takes another library if this one is not there, has no interface of [`API_VERSION`] or is named
-    /// by a relative path, and it keeps the first library it gets: [`Runtime`] has made sure of all four.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
-        let environment = ort::init_from(path)
-            .map_err(|error| Error::machine("cannot be loaded").with_source(error))?
-            .with_name("clipgate")
-            .with_telemetry(false)
-            .with_logger(Arc::new(forward_log))
-            .build()
-            .map_err(|error| Error::machine("cannot be started").with_source(error))?;
-        environment.set_log_level(LogLevel::Warning);
-        Ok(Self(environment))
-    }
-}
-
-/// Passes a line of ONNX Runtime's log on. Below warnings there is only noise, from before the level is set.
-fn forward_log(level: LogLevel, _category: &str, _id: &str, location: &str, message: &str) {
-    let level = match level {
-        LogLevel::Verbose | LogLevel::Info => return,
-        LogLevel::Warning => log::Level::Warn,
-        LogLevel::Error | LogLevel::Fatal => log::Level::Error,
-    };
-    log::log!(target: "onnxruntime", level, "{message} ({location})");
-}
-
-/// How a [`Session`] executes its graph.
-///
-/// ```
-/// use clipgate::SessionOptions;
-///
-/// let options = SessionOptions::default();
-/// assert_eq!((options.threads(), options.spinning()), (1, false));
-/// assert_eq!(options.with_threads(4)?.threads(), 4);
-/// assert!(SessionOptions::default().with_threads(0).is_err());
-/// # Ok::<(), clipgate::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionOptions {
-    threads: usize,
-    spinning: bool,
-    model_memory: ModelMemory,
-}
-
-impl Default for SessionOptions {
-    /// One thread, the caller's own: no pool, the same sums in the same order on every run, and the least energy a
-    /// frame. More threads answer sooner where cores are idle. Processor time a frame, at 50 ms between frames: for
-    /// ViT-B/32 in int8 237 ms on one thread, 270 ms on two, 393 ms on two that spin; for *pocket* 25, 25 and 55 ms.
-    fn default() -> Self {
-        Self {
-            threads: 1,
-            spinning: false,
-            model_memory: ModelMemory::default(),
-        }
-    }
-}
-
-impl SessionOptions {
-    /// Executes each operator on `threads` threads, the calling one among them.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if `threads` is 0 or above [`MAX_THREADS`].
-    pub fn with_threads(mut self, threads: usize) -> Result<Self> {
-        if !(1..=MAX_THREADS).contains(&threads) {
-            return Err(Error::caller(format!(
-                "a session runs on 1 to {MAX_THREADS} threads, not {threads}"
-            )));
-        }
-        self.threads = threads;
-        Ok(self)
-    }
-
-    /// How many threads execute an operator.
-    pub fn threads(&self) -> usize {
-        self.threads
-    }
-
-    /// Whether the further threads wait for the next operator in a busy loop, which answers some microseconds sooner and
-    /// keeps cores awake between frames. Without a meaning for one thread; off by default.
-    pub fn with_spinning(mut self, spinning: bool) -> Self {
-        self.spinning = spinning;
-        self
-    }
-
-    /// Whether the further threads wait in a busy loop.
-    pub fn spinning(&self) -> bool {
-        self.spinning
-    }
-
-    /// Where the bytes of a bundle's model lie; mapped by default.
-    pub fn with_model_memory(mut self, memory: ModelMemory) -> Self {
-        self.model_memory = memory;
-        self
-    }
-
-    /// Where the bytes of a bundle's model lie.
-    pub fn model_memory(&self) -> ModelMemory {
-        self.model_memory
-    }
-}
-
 /// One graph, loaded and ready, with its input and output buffers.
 ///
 /// `Session` is `Send` but not `Sync`: give each classifier its own and move it where it is used; two threads that run
 /// the same graph need two sessions, which share nothing but the [`Runtime`].
 ///
 /// # Execution
-/// The CPU provider alone, operators one after the other, all graph optimisations. The threads wait without spinning,
+/// One provider, which is the CPU unless [`SessionOptions::with_providers`] says otherwise, and the CPU's kernels for what
+/// that leaves; operators one after the other, all graph optimisations. The threads wait without spinning,
 /// which costs some microseconds a frame and saves a core. ONNX Runtime's memory arena grows to what one run needs and
 /// is kept until the session is dropped, so that later runs ask the system for no memory; a run allocates nothing here
 /// (`ort` makes two small handles). A graph whose weights lie in other files is refused.
 ///
-/// A bundle's graph in the ORT format is used where it lies, mapped or copied: see [`ModelMemory`].
+/// A bundle's graph in the ORT format is used where it lies, mapped or copied: see [`ModelMemory`](crate::ModelMemory).
 pub struct Session {
     session: ort::session::Session,
     binding: IoBinding,
@@ -164,6 +66,7 @@ pub struct Session {
     output: TensorSpec,
     input_tensor: InputTensor,
     output_tensor: Tensor<f32>,
+    placement: Option<Placement>,
     // Weights are used where they lie in it, so it is dropped last.
     model: Option<Model>,
 }
@@ -173,27 +76,82 @@ enum InputTensor {
     I64(Tensor<i64>),
 }
 
+/// Which provider is to run a graph, and whether it must run all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) provider: Provider,
+    /// A graph of which a node would stay on the CPU is refused.
+    pub(crate) whole: bool,
+}
+
+/// Why there is no session.
+#[derive(Debug)]
+pub(crate) enum Unloaded {
+    /// The provider is not there.
+    Absent(Error),
+    /// The provider, or ONNX Runtime itself, refuses.
+    Refused(Error),
+}
+
+impl From<Error> for Unloaded {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Unloaded> for Error {
+    fn from(unloaded: Unloaded) -> Self {
+        match unloaded {
+            Unloaded::Absent(error) | Unloaded::Refused(error) => error,
+        }
+    }
+}
+
+impl Target {
+    pub(crate) const CPU: Self = Self {
+        provider: Provider::Cpu,
+        whole: false,
+    };
+}
+
 impl Session {
-    /// Loads the graph in `model`, the bytes of an ONNX or ORT-format file; they are not needed afterwards.
+    /// Loads the graph in `model`, the bytes of an ONNX or ORT-format file, for the CPU; they are not needed afterwards.
     ///
     /// # Errors
     /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if ONNX Runtime refuses the graph, or if the graph has anything
     /// but one input (f32 or i64) and one output (f32), both of fixed shape and within [`TensorSpec::new`]'s limits:
-    /// the message names the tensor.
+    /// the message names the tensor. [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the options ask for another
+    /// provider than the CPU: only [`ImageEncoder::open`](crate::ImageEncoder::open) can test one.
     pub fn new(runtime: &Runtime, model: &[u8], options: SessionOptions) -> Result<Self> {
         if model.is_empty() {
             return Err(Error::bundle("the graph is empty"));
         }
-        let mut builder = prepare(runtime, options)?;
+        if !options.providers().is_cpu() {
+            return Err(Error::caller(format!(
+                "a session alone cannot test the providers {}: open an image encoder with them",
+                options.providers()
+            )));
+        }
+        let mut builder = prepare(runtime, &options, Target::CPU)?;
         Self::around(None, builder.commit_from_memory(model).map_err(refused)?)
     }
 
-    /// Loads a bundle's graph; an ORT-format one is used where it lies.
+    /// Loads a bundle's graph for the CPU; an ORT-format one is used where it lies.
     ///
     /// # Errors
     /// As [`new`](Self::new), or [`ErrorKind::Machine`](crate::ErrorKind::Machine) if the file changed meanwhile.
-    pub(crate) fn load(runtime: &Runtime, model: Model, options: SessionOptions) -> Result<Self> {
-        let mut builder = prepare(runtime, options)?;
+    pub(crate) fn load(runtime: &Runtime, model: Model, options: &SessionOptions) -> Result<Self> {
+        Ok(Self::load_on(runtime, model, options, Target::CPU)?)
+    }
+
+    /// Loads a graph for a provider; an ORT-format one is used where it lies.
+    pub(crate) fn load_on(
+        runtime: &Runtime,
+        model: Model,
+        options: &SessionOptions,
+        target: Target,
+    ) -> Result<Self, Unloaded> {
+        let mut builder = prepare(runtime, options, target)?;
         let in_place = model.format() == Format::Ort;
         if in_place {
             for key in IN_PLACE {
@@ -206,7 +164,23 @@ impl Session {
         // What is said of a file that changed meanwhile says nothing.
         model.check()?;
         let session = loaded.map_err(refused)?;
-        Self::around(in_place.then_some(model), session)
+        let placement = match is_recorded(options, target) {
+            true => Some(placement::read(&session)?),
+            false => None,
+        };
+        let mut session = Self::around(in_place.then_some(model), session)?;
+        session.placement = placement;
+        Ok(session)
+    }
+
+    /// Whether a provider is there to be tried; nothing of it is loaded.
+    pub(crate) fn has_provider(provider: Provider, options: &SessionOptions) -> bool {
+        attach::check_presence(provider, options).is_ok()
+    }
+
+    /// Which nodes run where, where it was recorded.
+    pub(crate) fn placement(&self) -> Option<&Placement> {
+        self.placement.as_ref()
     }
 
     fn around(model: Option<Model>, session: ort::session::Session) -> Result<Self> {
@@ -253,6 +227,7 @@ impl Session {
             output,
             input_tensor,
             output_tensor,
+            placement: None,
             model,
         })
     }
@@ -294,8 +269,32 @@ impl fmt::Debug for Session {
     }
 }
 
-fn prepare(runtime: &Runtime, options: SessionOptions) -> Result<SessionBuilder> {
-    builder(runtime, options).map_err(unprepared)
+fn prepare(
+    runtime: &Runtime,
+    options: &SessionOptions,
+    target: Target,
+) -> Result<SessionBuilder, Unloaded> {
+    let environment = runtime.environment();
+    let mut builder = builder(environment, options).map_err(unprepared)?;
+    if target.provider == Provider::Qnn {
+        // Its warnings tell at every start what it does not have; what it leaves to the CPU is reported anyway.
+        builder = builder
+            .with_log_level(LogLevel::Error)
+            .map_err(unprepared)?;
+    }
+    if is_recorded(options, target) {
+        builder = builder
+            .with_config_entry(placement::RECORD, "1")
+            .map_err(unprepared)?;
+    }
+    if target.whole && target.provider != Provider::Cpu {
+        builder = builder.with_disable_cpu_fallback().map_err(unprepared)?;
+    }
+    attach::attach(builder, target.provider, environment, options)
+}
+
+fn is_recorded(options: &SessionOptions, target: Target) -> bool {
+    options.placement() || target.provider != Provider::Cpu
 }
 
 fn unprepared(error: impl Into<ort::Error>) -> Error {
@@ -306,19 +305,14 @@ fn refused(error: ort::Error) -> Error {
     Error::bundle("ONNX Runtime cannot load the graph").with_source(error)
 }
 
-fn builder(runtime: &Runtime, options: SessionOptions) -> ort::Result<SessionBuilder> {
-    let cpu = ep::CPU::default()
-        .with_arena_allocator(true)
-        .build()
-        .error_on_failure();
-    let builder = ort::session::Session::builder(&runtime.environment().0)?
+fn builder(environment: &Environment, options: &SessionOptions) -> ort::Result<SessionBuilder> {
+    let builder = ort::session::Session::builder(environment.ort())?
         .with_no_environment_execution_providers()?
-        .with_execution_providers([cpu])?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_parallel_execution(false)?
-        .with_intra_threads(options.threads)?
+        .with_intra_threads(options.threads())?
         .with_inter_threads(1)?
-        .with_intra_op_spinning(options.spinning)?
+        .with_intra_op_spinning(options.spinning())?
         .with_inter_op_spinning(false)?
         .with_memory_pattern(true)?
         .with_log_level(LogLevel::Warning)?

@@ -62,7 +62,7 @@ fn every_run_reads_what_was_written_in_place() {
 fn runs_on_more_threads() {
     let options = SessionOptions::default().with_threads(2).unwrap();
     for spinning in [false, true] {
-        let mut session = session("session/tiny.onnx", options.with_spinning(spinning));
+        let mut session = session("session/tiny.onnx", options.clone().with_spinning(spinning));
         fill(&mut session, |index| index as f32);
         assert_eq!(session.run().unwrap(), expected(|index| index as f32));
     }

@@ -40,7 +40,7 @@ impl TextEncoder {
         let entry = bundle.text_encoder()?;
         let model = bundle.model(&entry.file, options.model_memory())?;
         let load = || {
-            let session = Session::load(runtime, model, options)?;
+            let session = Session::load(runtime, model, &options)?;
             check_interface(
                 &session,
                 ("input_ids", ElementType::I64, &[1, entry.context_length]),

@@ -308,7 +308,7 @@ fn fakes_and_old_versions() {
         (
             "hollow",
             fake("\"1.31.1\"", "0"),
-            "lacks version 17 of its interface",
+            "lacks version 24 of its interface",
         ),
         (
             "none",
