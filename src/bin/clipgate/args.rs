@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clipgate::HtpTarget;
 
 use crate::bench::BenchArgs;
 use crate::doctor::DoctorArgs;
 use crate::evaluate::EvaluateArgs;
+use crate::provider::{ProbeArgs, ProviderArgs};
 use crate::watch::WatchArgs;
 
 /// Classify images with CLIP on this machine, and say so when the answer cannot be trusted.
@@ -49,11 +51,16 @@ pub(crate) enum Command {
     /// Measure a frame's stages, a start and the memory on this machine
     Bench(BenchArgs),
     /// Show what a bundle holds: model, licence, labels, calibration
-    Inspect(InspectArgs),
+    Inspect(Box<ShowArgs>),
     /// Check a bundle: digests, graphs, self-test, calibration
     Verify(InspectArgs),
+    /// Compile a bundle's image graph for an NPU, so that it starts sooner there
+    Compile(CompileArgs),
     /// Show what this machine has, and what to do about what is missing
     Doctor(DoctorArgs),
+    /// Load a model on a provider, for a process that waits to see whether this one survives it
+    #[command(hide = true)]
+    ProbeProvider(Box<ProbeArgs>),
 }
 
 /// How results are printed.
@@ -79,6 +86,8 @@ pub(crate) struct ModelArgs {
     /// network share, and for those that another program may write to in place
     #[arg(long, value_enum, value_name = "WHERE", default_value_t)]
     pub(crate) model_memory: MemoryArg,
+    #[command(flatten)]
+    pub(crate) provider: ProviderArgs,
 }
 
 /// [`ModelMemory`](clipgate::ModelMemory) by name.
@@ -355,6 +364,39 @@ pub(crate) struct InspectArgs {
     /// Calibration of your own for it, in place of the bundle's
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) provider: ProviderArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) inspected: InspectArgs,
+    /// Show which provider runs which nodes of the image graph, and why others were passed over; needs ONNX Runtime
+    #[arg(long)]
+    pub(crate) placement: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Needs Qualcomm's plugin for Linux x86-64 (`pip install onnxruntime-qnn==2.7.0`; read its licence), which \
+compiles for every target and emulates it. The result lies in the bundle's directory, in the user's cache for the embedded \
+model, or where -o says, with a record in JSON beside it. `--provider qnn --qnn-target TARGET` uses it where it fits: graph, \
+target and driver are compared."
+)]
+pub(crate) struct CompileArgs {
+    /// Bundle directory [default: the embedded pocket model]
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// NPU to compile for: htp-v68, htp-v69, htp-v73, htp-v75, htp-v79 or htp-v81
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: HtpTarget,
+    /// Qualcomm's plugin, libonnxruntime_providers_qnn.so [default: what CLIPGATE_QNN_LIBRARY names]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qnn_library: Option<PathBuf>,
+    /// ONNX file to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Width and height of a frame in pixels, written `640x480`.

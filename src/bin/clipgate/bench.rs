@@ -140,7 +140,7 @@ fn measure(args: &BenchArgs, input: &mut Input, subject: Subject) -> Result<Opti
         schema: SCHEMA,
         clipgate: printed::version(),
         subject,
-        provider: "cpu".to_owned(),
+        provider: opened.provider.clone(),
         onnxruntime: opened.runtime.version().to_owned(),
         machine: Machine::since(readings),
         stages_ms,

@@ -38,6 +38,20 @@ pub(crate) fn bundle(directory: Option<&Path>) -> Result<Bundle> {
 impl ModelArgs {
     pub(crate) fn session(&self) -> Result<SessionOptions> {
         let memory = match self.model_memory {
+            MemoryArg::Mapped => "mapped",
+            MemoryArg::Private => "private",
+        };
+        let model = [
+            format!("--threads={}", self.threads),
+            format!("--model-memory={memory}"),
+        ];
+        let options = self.on_cpu()?;
+        Ok(self.provider.apply(options, self.bundle.as_ref(), &model))
+    }
+
+    /// The same without the options about providers.
+    pub(crate) fn on_cpu(&self) -> Result<SessionOptions> {
+        let memory = match self.model_memory {
             MemoryArg::Mapped => ModelMemory::Mapped,
             MemoryArg::Private => ModelMemory::Private,
         };

@@ -1,14 +1,18 @@
 //! `clipgate inspect`: what a bundle says of itself.
 
+mod placement;
+
 use clipgate::{
-    Bundle, Calibration, Interpolation, LabelBank, Manifest, Preprocessing, Resize, Result,
+    Bundle, Calibration, ImageEncoder, Interpolation, LabelBank, Manifest, Preprocessing, Resize,
+    Result, SessionOptions,
 };
 
-use crate::args::{Format, InspectArgs};
+use crate::args::{Format, InspectArgs, ShowArgs};
 use crate::exit_code::Outcome;
-use crate::{inputs, report};
+use crate::{inputs, report, runtime_search};
 
-pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
+pub(crate) fn run(show: &ShowArgs, format: Format) -> Result<Outcome> {
+    let args = &show.inspected;
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     let manifest = bundle.manifest();
     let bank = manifest
@@ -17,6 +21,10 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
         .map(|_| bundle.label_bank())
         .transpose()?;
     let calibration = calibration(&bundle, args)?;
+    let encoder = match show.placement {
+        true => Some(encoder(&bundle, args)?),
+        false => None,
+    };
     match format {
         Format::Json => report::json(&serde_json::json!({
             "location": bundle.location(),
@@ -25,12 +33,26 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
             "negatives": bank.as_ref().map(|bank| bank.negatives().len()),
             "bank_sha256": bank.as_ref().map(LabelBank::digest),
             "calibration": calibration,
+            "provider": encoder.as_ref().and_then(ImageEncoder::provider),
+            "providers": encoder.as_ref().map(placement::json),
         })),
         Format::Text => {
             report::line(&describe(&bundle, bank.as_ref(), calibration.as_ref()));
+            if let Some(encoder) = &encoder {
+                report::line(&format!("providers\n{}", placement::describe(encoder)));
+            }
         }
     }
     Ok(Outcome::Answered)
+}
+
+/// The image graph on the provider that is asked for, every node's place recorded.
+fn encoder(bundle: &Bundle, args: &InspectArgs) -> Result<ImageEncoder> {
+    let options = args
+        .provider
+        .apply(SessionOptions::default(), args.bundle.as_ref(), &[])
+        .with_placement(true);
+    ImageEncoder::open(&runtime_search::load()?, bundle, options)
 }
 
 /// The calibration that was named, which must belong to the bundle's graph, or the bundle's own.

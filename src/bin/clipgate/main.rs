@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod calibrate;
 mod classify;
+mod compile;
 mod cpu;
 mod doctor;
 mod embed;
@@ -17,6 +18,7 @@ mod labels;
 mod numbers;
 mod output;
 mod preprocess;
+mod provider;
 mod report;
 mod report_html;
 mod runtime_search;
@@ -50,8 +52,12 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, cli.format),
         Command::Verify(args) => verify::run(args, cli.format),
         Command::Doctor(args) => doctor::run(args, cli.format),
+        Command::Compile(args) => compile::run(args, cli.format),
+        Command::ProbeProvider(args) => provider::probe(args),
     };
-    settle(outcome).into()
+    let outcome = settle(outcome);
+    report::close();
+    outcome.into()
 }
 
 fn settle(outcome: Result<Outcome>) -> Outcome {

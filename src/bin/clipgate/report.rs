@@ -72,6 +72,14 @@ pub(crate) fn line(text: &str) {
     }
 }
 
+/// Ends the results: what native libraries print from here on goes to stderr. Qualcomm's emulator keeps a greeting in C's
+/// buffer of stdout until the process ends, behind what machines read.
+pub(crate) fn close() {
+    let _ = io::stdout().flush();
+    #[cfg(unix)]
+    let _ = rustix::stdio::dup2_stdout(io::stderr());
+}
+
 /// Prints one JSON line on stdout.
 pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string(value) {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clipgate::{
-    Bundle, Gate, ImageEncoder, LabelBank, Result, Runtime, SessionOptions, TextEncoder,
+    Bundle, Gate, ImageEncoder, LabelBank, Provider, Result, Runtime, SessionOptions, TextEncoder,
 };
 
 use crate::args::{Format, InspectArgs};
@@ -56,7 +56,10 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
 }
 
 fn check(bundle: &Bundle, runtime: &Runtime, args: &InspectArgs) -> Vec<Check> {
-    let session = SessionOptions::default;
+    let session = || {
+        args.provider
+            .apply(SessionOptions::default(), args.bundle.as_ref(), &[])
+    };
     let mut checks: Vec<Check> = bundle
         .manifest()
         .files
@@ -76,8 +79,7 @@ fn check(bundle: &Bundle, runtime: &Runtime, args: &InspectArgs) -> Vec<Check> {
     };
     add(
         "image graph and self-test",
-        ImageEncoder::open(runtime, bundle, session())
-            .map(|_| "the expected embedding was computed".to_owned()),
+        ImageEncoder::open(runtime, bundle, session()).map(|encoder| computed(&encoder)),
     );
     if bundle.manifest().text_encoder.is_some() {
         add(
@@ -96,6 +98,15 @@ fn check(bundle: &Bundle, runtime: &Runtime, args: &InspectArgs) -> Vec<Check> {
         add(&path.display().to_string(), own_calibration(bundle, path));
     }
     checks
+}
+
+/// That the self-test passed, and on what; what was passed over stands in the log.
+fn computed(encoder: &ImageEncoder) -> String {
+    let computed = "the expected embedding was computed";
+    match encoder.provider() {
+        Some(provider) if provider != Provider::Cpu => format!("{computed} on {provider}"),
+        _ => computed.to_owned(),
+    }
 }
 
 /// Whether the user's own calibration belongs to this graph, and what it promises.

@@ -15,6 +15,8 @@ use crate::{inputs, runtime_search};
 pub(super) struct Opened {
     model: Model,
     pub(super) runtime: Runtime,
+    /// What executes the graph.
+    pub(super) provider: String,
     pub(super) preprocessing: Preprocessing,
     pub(super) parts: Parts,
 }
@@ -65,6 +67,7 @@ impl Opened {
         let start = Instant::now();
         let encoder = ImageEncoder::open(&runtime, &bundle, args.model.session()?)?;
         let opened = start.elapsed();
+        let provider = encoder.provider().map_or_else(String::new, String::from);
         let timings = encoder.load_timings();
         read += opened.saturating_sub(timings.session + timings.self_test);
 
@@ -89,6 +92,7 @@ impl Opened {
                 self_test: milliseconds(timings.self_test),
             },
             runtime,
+            provider,
             preprocessing: bundle.manifest().preprocessing,
         })
     }

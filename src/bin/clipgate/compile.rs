@@ -1,0 +1,106 @@
+//! `clipgate compile`: the image graph as an NPU's binary, made ahead of time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clipgate::{
+    Bundle, CompiledContext, Error, ErrorKind, HtpTarget, Provider, ProviderLadder, Result,
+    SessionOptions,
+};
+
+use crate::args::{CompileArgs, Format};
+use crate::exit_code::Outcome;
+use crate::provider::{QnnArgs, embedded_context};
+use crate::{inputs, report, runtime_search};
+
+pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Outcome> {
+    let bundle = inputs::bundle(args.bundle.as_deref())?;
+    let target = args.target;
+    let plugin = QnnArgs {
+        qnn_library: args.qnn_library.clone(),
+        qnn_target: Some(target),
+    };
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => beside(&bundle, target)?,
+    };
+    let qnn = plugin.options(args.bundle.as_ref()).ok_or_else(|| {
+        caller(
+            "name Qualcomm's plugin with --qnn-library or CLIPGATE_QNN_LIBRARY: `pip install onnxruntime-qnn` brings it, \
+             under a licence that is yours to accept",
+        )
+    })?;
+    let runtime = runtime_search::load()?;
+    let options = SessionOptions::default()
+        .with_providers(ProviderLadder::required(Provider::Qnn))
+        .with_qnn(qnn.with_context(&output));
+    if output.exists() {
+        match CompiledContext::check(&output, &bundle, &options) {
+            Ok(()) => return Ok(tell(format, &output, target, None)),
+            Err(error) => report::note(&format!("{}: compiling it anew", error.report())),
+        }
+    }
+    if let Some(probe) = plugin.probe(args.bundle.as_ref(), &[]) {
+        probe.run(Provider::Qnn)?;
+    }
+    let start = Instant::now();
+    let compiled = CompiledContext::compile(&runtime, &bundle, &options)?;
+    let seconds = start.elapsed().as_secs_f64();
+    compiled.write(&output)?;
+    Ok(tell(format, &output, target, Some((&compiled, seconds))))
+}
+
+/// Where the result lies unless it is said: in the bundle's directory, or in the user's cache for the embedded model.
+fn beside(bundle: &Bundle, target: HtpTarget) -> Result<PathBuf> {
+    if let Some(directory) = bundle.directory() {
+        return Ok(directory.join(target.file_name()));
+    }
+    let path = embedded_context(target)
+        .ok_or_else(|| caller("the embedded model has no directory: name a file with -o"))?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| {
+            Error::new(ErrorKind::Machine, "cannot be made")
+                .with_source(error)
+                .at(folder.display())
+        })?;
+    }
+    Ok(path)
+}
+
+/// Says what lies at `output`; `made` if it was not there before, with the time that it took.
+fn tell(
+    format: Format,
+    output: &Path,
+    target: HtpTarget,
+    made: Option<(&CompiledContext, f64)>,
+) -> Outcome {
+    match format {
+        Format::Json => report::json(&serde_json::json!({
+            "output": output.display().to_string(),
+            "target": target,
+            "compiled": made.is_some(),
+            "bytes": made.map(|(compiled, _)| compiled.bytes()),
+            "cosine": made.map(|(compiled, _)| compiled.cosine()),
+            "seconds": made.map(|(_, seconds)| seconds),
+        })),
+        Format::Text => report::line(&match made {
+            Some((compiled, seconds)) => format!(
+                "{}: the whole graph for {target}, {:.1} MB, compiled and tested in {seconds:.1} s; the self-test's embedding \
+                 has cosine {:.4} to the expected one",
+                report::path(output),
+                compiled.bytes() as f64 / 1e6,
+                compiled.cosine()
+            ),
+            None => format!(
+                "{}: there already, made from this graph by this driver for {target}",
+                report::path(output)
+            ),
+        }),
+    }
+    Outcome::Answered
+}
+
+fn caller(message: &str) -> Error {
+    Error::new(ErrorKind::Caller, message)
+}

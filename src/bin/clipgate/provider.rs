@@ -1,0 +1,139 @@
+//! The options that say what executes the model, and the process that tries a provider.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args;
+use clipgate::{
+    HtpTarget, ImageEncoder, ProbeCommand, Provider, ProviderLadder, QnnOptions, Result,
+    SessionOptions,
+};
+
+use crate::args::ModelArgs;
+use crate::exit_code::Outcome;
+use crate::inputs;
+use crate::runtime_search::{self, runtime_cache};
+
+/// Names the QNN plugin library where `--qnn-library` does not.
+const QNN_LIBRARY: &str = "CLIPGATE_QNN_LIBRARY";
+
+/// What executes the image graph.
+#[derive(Debug, Args)]
+pub(crate) struct ProviderArgs {
+    /// What executes the image graph, tried in this order: a list of qnn, nnapi, coreml, acl, xnnpack and cpu, each with
+    /// `!` where it must do ("qnn,xnnpack,cpu", "qnn!"); or `auto`, which takes the fastest that computes rightly
+    #[arg(long, value_name = "LIST", default_value_t)]
+    pub(crate) provider: ProviderLadder,
+    #[command(flatten)]
+    pub(crate) qnn: QnnArgs,
+    /// Find out anew what is known of providers, and keep nothing of it in the user's cache directory
+    #[arg(long)]
+    pub(crate) no_provider_cache: bool,
+}
+
+/// Where Qualcomm's plugin lies.
+#[derive(Debug, Args)]
+pub(crate) struct QnnArgs {
+    /// Qualcomm's plugin for the provider qnn, libonnxruntime_providers_qnn.so [default: what CLIPGATE_QNN_LIBRARY names]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qnn_library: Option<PathBuf>,
+    /// NPU that qnn compiles for, such as htp-v75 [default: this machine's]
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) qnn_target: Option<HtpTarget>,
+}
+
+/// The arguments of the process that tries a provider.
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    #[arg(value_name = "PROVIDER")]
+    tried: Provider,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+impl ProviderArgs {
+    /// Adds these options; `bundle` is the directory that was named.
+    pub(crate) fn apply(
+        &self,
+        options: SessionOptions,
+        bundle: Option<&PathBuf>,
+        model: &[String],
+    ) -> SessionOptions {
+        let mut options = options.with_providers(self.provider.clone());
+        if self.provider.is_cpu() {
+            return options;
+        }
+        if let Some(qnn) = self.qnn.options(bundle) {
+            options = options.with_qnn(qnn);
+        }
+        if let Some(probe) = self.qnn.probe(bundle, model) {
+            options = options.with_probe(probe);
+        }
+        match runtime_cache::directory() {
+            Some(cache) if !self.no_provider_cache => {
+                options.with_provider_cache(cache.join("providers"))
+            }
+            _ => options,
+        }
+    }
+}
+
+impl QnnArgs {
+    /// The plugin, if one was named, and what it compiles for.
+    pub(crate) fn options(&self, bundle: Option<&PathBuf>) -> Option<QnnOptions> {
+        let named = || env::var_os(QNN_LIBRARY).filter(|path| !path.is_empty());
+        let library = self.qnn_library.clone().or_else(|| Some(named()?.into()))?;
+        let qnn = QnnOptions::new(library);
+        let Some(target) = self.qnn_target else {
+            return Some(qnn);
+        };
+        Some(match (bundle, embedded_context(target)) {
+            (None, Some(context)) => qnn.with_target(target).with_context(context),
+            _ => qnn.with_target(target),
+        })
+    }
+
+    /// This command, as a process that tries a provider on the same model.
+    pub(crate) fn probe(&self, bundle: Option<&PathBuf>, model: &[String]) -> Option<ProbeCommand> {
+        let mut arguments: Vec<OsString> = vec!["probe-provider".into()];
+        arguments.extend(model.iter().map(OsString::from));
+        let mut named = |name: &str, path: Option<&PathBuf>| {
+            if let Some(path) = path {
+                let mut argument = OsString::from(format!("--{name}="));
+                argument.push(path);
+                arguments.push(argument);
+            }
+        };
+        named("bundle", bundle);
+        named("qnn-library", self.qnn_library.as_ref());
+        if let Some(target) = self.qnn_target {
+            arguments.push(format!("--qnn-target={target}").into());
+        }
+        Some(ProbeCommand::new(env::current_exe().ok()?, arguments))
+    }
+}
+
+/// Where the embedded model's compiled graph is kept: it has no directory.
+pub(crate) fn embedded_context(target: HtpTarget) -> Option<PathBuf> {
+    let cache = runtime_cache::directory()?;
+    Some(cache.join("contexts").join(target.file_name()))
+}
+
+/// Tries a provider, for a process that waits to see whether this one survives it: an error is no crash.
+pub(crate) fn probe(args: &ProbeArgs) -> Result<Outcome> {
+    let bundle = inputs::bundle(args.model.bundle.as_deref())?;
+    let runtime = runtime_search::load()?;
+    let mut options = args
+        .model
+        .on_cpu()?
+        .with_providers(ProviderLadder::required(args.tried));
+    if let Some(qnn) = args.model.provider.qnn.options(args.model.bundle.as_ref()) {
+        options = options.with_qnn(qnn);
+    }
+    let tried = ImageEncoder::open(&runtime, &bundle, options);
+    if let Err(error) = tried {
+        log::info!("{}", error.report());
+    }
+    Ok(Outcome::Answered)
+}

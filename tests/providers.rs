@@ -1,0 +1,230 @@
+//! Providers that are not there, do not load, crash or are measured, as the command's user and the library's meet them.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use clipgate::{
+    Bundle, Classifier, ErrorKind, ImageEncoder, Provider, ProviderLadder, ProviderOutcome,
+    QnnOptions, Session, SessionOptions,
+};
+
+use crate::cli::{PHOTO, clipgate, command, json_lines, status, stderr, stdout};
+use crate::support::libraries::{compile, file};
+use crate::support::{data, runtime};
+
+/// What a plugin's folder holds beside the plugin; nothing here gets as far as reading it.
+const BACKEND: &str = "libQnnHtp.so";
+
+/// The command with a user's cache of the test's own, where ONNX Runtime is not found.
+fn with_cache(cache: &Path, arguments: &[&str]) -> Command {
+    let mut command = command(arguments);
+    command
+        .env("XDG_CACHE_HOME", cache)
+        .env("ORT_DYLIB_PATH", runtime().path());
+    command
+}
+
+fn classify(cache: &Path, providers: &str, library: &Path) -> Output {
+    let library = format!("--qnn-library={}", library.display());
+    let provider = format!("--provider={providers}");
+    let arguments = ["classify", "--format=json", &provider, &library, PHOTO];
+    with_cache(cache, &arguments).output().unwrap()
+}
+
+/// The plugin at `library` is passed over with this reason, and required it is an error with the same reason.
+#[track_caller]
+fn assert_passed_over(library: &Path, reason: &str) {
+    let cache = tempfile::tempdir().unwrap();
+    let output = classify(cache.path(), "qnn", library);
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+    assert_eq!(json_lines(&output).len(), 1, "the CPU answered");
+    let output = classify(cache.path(), "qnn!", library);
+    assert_eq!(status(&output), 2);
+    assert!(stderr(&output).contains("provider qnn is required"));
+    assert!(stderr(&output).contains(reason), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "", "nothing answered");
+}
+
+#[test]
+fn a_provider_that_the_library_lacks_is_named_and_the_cpu_answers() {
+    for name in ["xnnpack", "acl", "nnapi", "coreml", "qnn"] {
+        let output = clipgate(&["classify", "--provider", name, PHOTO]);
+        assert_eq!(status(&output), 0, "{}", stderr(&output));
+        let absent = format!("provider {name}: absent: ");
+        assert!(stderr(&output).contains(&absent), "{}", stderr(&output));
+        assert!(stdout(&output).contains("1 accepted") || stdout(&output).contains("1 abstained"));
+        let output = clipgate(&["classify", "--provider", &format!("{name}!"), PHOTO]);
+        assert_eq!(status(&output), 2, "{name}! must be an error");
+        assert!(stderr(&output).contains("is required, but absent"));
+    }
+}
+
+#[test]
+fn a_list_that_cannot_be_read_names_its_part() {
+    for (list, part) in [
+        ("gpu", "\"gpu\" is no provider"),
+        ("cpu,qnn", "\"qnn\" is never reached"),
+        ("", "missing"),
+    ] {
+        let output = clipgate(&["classify", "--provider", list, PHOTO]);
+        assert_eq!(status(&output), 2);
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn the_library_reports_every_provider_that_it_tried() {
+    let bundle = Bundle::embedded().unwrap();
+    let options = SessionOptions::default().with_providers("qnn,xnnpack".parse().unwrap());
+    let classifier = Classifier::options()
+        .session(options)
+        .open(&runtime(), &bundle)
+        .unwrap();
+    let reports = classifier.encoder().provider_reports();
+    let tried: Vec<Provider> = reports.iter().map(|report| report.provider).collect();
+    assert_eq!(tried, [Provider::Qnn, Provider::Xnnpack, Provider::Cpu]);
+    assert!(matches!(reports[0].outcome, ProviderOutcome::Absent { .. }));
+    assert!(matches!(reports[1].outcome, ProviderOutcome::Absent { .. }));
+    assert!(reports[2].is_chosen() && reports[2].cosine > Some(0.98));
+    assert_eq!(classifier.encoder().provider(), Some(Provider::Cpu));
+
+    let required =
+        SessionOptions::default().with_providers(ProviderLadder::required(Provider::Nnapi));
+    let error = ImageEncoder::open(&runtime(), &bundle, required)
+        .map(|_| ())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Machine);
+}
+
+#[test]
+fn a_session_without_a_self_test_runs_on_the_cpu_alone() {
+    let options = SessionOptions::default().with_providers(ProviderLadder::auto());
+    let error = Session::new(&runtime(), &data("session/tiny.onnx"), options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Caller);
+}
+
+#[test]
+fn the_cpus_placement_counts_every_node() {
+    let output = clipgate(&["inspect", "--placement", "--format", "json"]);
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+    let line = &json_lines(&output)[0];
+    assert_eq!(line["provider"], "cpu");
+    let cpu = &line["providers"][0];
+    let counted: u64 = cpu["operators"]["cpu"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    assert_eq!(counted as usize, cpu["nodes"].as_array().unwrap().len());
+    assert!(counted > 100, "{counted}");
+    let text = clipgate(&["inspect", "--placement", "--provider", "xnnpack"]);
+    assert!(
+        stdout(&text).contains("xnnpack: absent"),
+        "{}",
+        stdout(&text)
+    );
+    assert!(stdout(&text).contains("LayerNormalization"));
+}
+
+#[test]
+fn files_that_are_no_plugin_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_passed_over(
+        Path::new("/no/such/plugin.so"),
+        "/no/such/plugin.so is not there",
+    );
+    let text = file(&directory, "text.so", b"hello");
+    assert_passed_over(&text, "libQnnHtp.so is not there");
+    file(&directory, BACKEND, b"backend");
+    assert_passed_over(&text, "text.so: is no shared library");
+    let empty = file(&directory, "empty.so", b"");
+    assert_passed_over(&empty, "empty.so: is no shared library: it has 0 bytes");
+    let real = fs::read(runtime().path()).unwrap();
+    let cut = file(&directory, "cut.so", &real[..real.len() / 2]);
+    assert_passed_over(&cut, "cut.so: is cut short");
+    let foreign = file(&directory, "foreign.so", &real);
+    assert_passed_over(
+        &foreign,
+        "foreign.so: cannot be loaded as a provider plugin",
+    );
+}
+
+#[test]
+fn a_plugin_that_crashes_takes_nothing_down() {
+    let directory = tempfile::tempdir().unwrap();
+    file(&directory, BACKEND, b"backend");
+    for (name, body, reason) in [
+        ("aborts", "abort();", "signal: 6"),
+        ("exits", "_exit(7);", "exit status: 7"),
+        ("segfaults", "*(volatile int *)8 = 1;", "signal: 11"),
+    ] {
+        let source = format!(
+            "#include <stdlib.h>\n#include <unistd.h>\n__attribute__((constructor)) static void start(void) {{ {body} }}\n"
+        );
+        let Some(library) = compile(&directory, name, &source) else {
+            return;
+        };
+        assert_passed_over(
+            &library,
+            &format!("crashed in a process of its own: {reason}"),
+        );
+    }
+}
+
+#[test]
+fn auto_measures_keeps_and_measures_again_where_nothing_can_be_kept() {
+    let bench = [
+        "bench",
+        "--provider=auto",
+        "--size=64x64",
+        "--iterations=20",
+        "--starts=0",
+        "--format=json",
+    ];
+    let cache = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let output = with_cache(cache.path(), &bench).output().unwrap();
+        assert_eq!(status(&output), 0, "{}", stderr(&output));
+        assert_eq!(json_lines(&output)[0]["provider"], "cpu");
+        let kept = cache.path().join("clipgate/providers");
+        assert_eq!(fs::read_dir(&kept).unwrap().count(), 1);
+    }
+    let untouched = tempfile::tempdir().unwrap();
+    let arguments = [&bench[..], &["--no-provider-cache"]].concat();
+    let output = with_cache(untouched.path(), &arguments).output().unwrap();
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+    assert_eq!(fs::read_dir(untouched.path()).unwrap().count(), 0);
+    // No directory can be made below a file, whoever asks; /dev/full cannot be written to.
+    let output = with_cache(Path::new("/dev/full"), &bench).output().unwrap();
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("is not kept"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn to_compile_takes_a_plugin_and_a_target() {
+    let output = command(&["compile", "--target", "htp-v75"])
+        .env_remove("CLIPGATE_QNN_LIBRARY")
+        .output()
+        .unwrap();
+    assert_eq!(status(&output), 2);
+    assert!(
+        stderr(&output).contains("--qnn-library"),
+        "{}",
+        stderr(&output)
+    );
+    let output = clipgate(&["compile", "--target", "htp-v74"]);
+    assert_eq!(status(&output), 2);
+    assert!(stderr(&output).contains("htp-v75"), "{}", stderr(&output));
+    let qnn = QnnOptions::new("/no/such/plugin.so");
+    let options = SessionOptions::default().with_qnn(qnn);
+    let bundle = Bundle::embedded().unwrap();
+    let error = clipgate::CompiledContext::compile(&runtime(), &bundle, &options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Caller);
+}
