@@ -175,7 +175,7 @@ impl Bundle {
         if let Location::Directory(directory) = &self.location
             && memory == ModelMemory::Mapped
         {
-            let mapping = Mapping::open(&directory.join(name), self.listed(name)?.bytes)
+            let mapping = Mapping::open_to_load(&directory.join(name), self.listed(name)?.bytes)
                 .map_err(missing_is_the_bundles_fault)?;
             if let Some(mapping) = mapping {
                 self.check_size(name, mapping.bytes().len())?;

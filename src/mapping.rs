@@ -1,6 +1,8 @@
 //! A file mapped into memory, and watched for as long as it is.
 
 mod guard;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod lease;
 
 use std::fs::File;
 use std::io;
@@ -20,6 +22,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::file;
 use guard::Guard;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use lease::Lease;
 
 /// A file's times are those of the kernel's clock tick, at most a hundredth of a second long. Twice as long after the
 /// last change, every further one gets another time.
@@ -48,6 +52,8 @@ pub(crate) struct Mapping {
     guard: Guard,
     map: Mmap,
     file: File,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    lease: Mutex<Option<Lease>>,
 }
 
 /// What changes with a file's content. A write changes all three times and perhaps the size; a file that is renamed,
@@ -68,7 +74,30 @@ impl Mapping {
     /// # Errors
     /// As [`file::read_file`].
     pub(crate) fn open(path: &Path, limit: u64) -> Result<Option<Self>> {
-        let (mut file, size) = file::open(path, limit)?;
+        let (file, size) = file::open(path, limit)?;
+        Self::of(file, size, path)
+    }
+
+    /// As [`open`](Self::open), for a file that is parsed where it lies: nobody can write to it until
+    /// [`releasing`](Self::releasing) is over, where the system has leases. `None` also where it is being written to.
+    pub(crate) fn open_to_load(path: &Path, limit: u64) -> Result<Option<Self>> {
+        let (file, size) = file::open(path, limit)?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let Ok(lease) = Lease::of(&file) else {
+                return Ok(None);
+            };
+            let mapping = Self::of(file, size, path)?;
+            Ok(mapping.map(|mapping| Self {
+                lease: Mutex::new(lease),
+                ..mapping
+            }))
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        Self::of(file, size, path)
+    }
+
+    fn of(mut file: File, size: usize, path: &Path) -> Result<Option<Self>> {
         let failed = |error| file::unreadable(error, path);
         let Some(stamp) = settled(&file).map_err(failed)? else {
             return Ok(None);
@@ -76,10 +105,10 @@ impl Mapping {
         let digest = file::hash(&mut file).map_err(failed)?;
         #[expect(unsafe_code, reason = "a file is mapped")]
         // SAFETY: the mapping is read-only and private to this type. What is read there may be anything (the digest was
-        // checked, but the file may change): ONNX Runtime treats it as a file's content, and the rows of a label bank are
-        // numbers of any value, for which every computation here is defined; a bank's texts are copied before they are
-        // looked at. What came of it is thrown away unless
-        // `check` finds the file as it was.
+        // checked, but the file may change): weights and the rows of a label bank are numbers of any value, for which
+        // every computation is defined; a bank's texts are copied before they are looked at; a graph's structure is
+        // parsed under a lease that keeps writers away (where none is granted, whoever may write to the model is
+        // trusted: see the chapter on security). What came of it is thrown away unless `check` finds the file as it was.
         let Ok(map) = (unsafe { Mmap::map(&file) }) else {
             return Ok(None);
         };
@@ -96,6 +125,8 @@ impl Mapping {
             guard,
             map,
             file,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            lease: Mutex::default(),
         }))
     }
 
@@ -173,6 +204,11 @@ impl Mapping {
             loaded
         });
         self.release();
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        self.lease
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         loaded
     }
 
@@ -264,7 +300,7 @@ fn changed() -> Error {
     Error::machine(
         "the file was truncated, replaced in place or became unreadable while it was in use, and nothing that came of \
          it is used: open it again, and put a new version in place by a rename, or choose a private copy (for a model \
-         `ModelMemory::Private`, for a label bank `LabelBank::open`)",
+         `--model-memory private` or `ModelMemory::Private`, for a label bank `LabelBank::open`)",
     )
 }
 
@@ -313,6 +349,34 @@ mod tests {
         unsafe {
             mapping.bytes().as_ptr().add(at).read_volatile()
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn nobody_writes_to_a_file_that_is_being_loaded() {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        let (_folder, path, _) = mapped();
+        if !matches!(Lease::of(&File::open(&path).unwrap()), Ok(Some(_))) {
+            eprintln!(
+                "SKIPPED: no leases on the file system of {}",
+                path.display()
+            );
+            return;
+        }
+        let write = || {
+            let mut options = File::options();
+            options
+                .write(true)
+                .custom_flags(libc::O_NONBLOCK)
+                .open(&path)
+        };
+        let mapping = Mapping::open_to_load(&path, SIZE as u64).unwrap().unwrap();
+        let error = mapping.releasing(|| write().unwrap_err());
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let _writer = write().unwrap();
+        let while_it_is_written = Mapping::open_to_load(&path, SIZE as u64).unwrap();
+        assert!(while_it_is_written.is_none());
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn hand_over(
                         }
                         Err(error) => {
                             outcome = Outcome::Failed;
-                            teller.tell_failed(file, &error, control);
+                            teller.tell_unanswered(file, error, control);
                         }
                     }
                 }

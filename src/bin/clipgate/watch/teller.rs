@@ -78,7 +78,7 @@ impl Teller {
             StreamEvent::Answer(answer) => self.tell_answer(&answer, control),
             StreamEvent::Failed { frame, error, .. } => {
                 let error = error.at(format_args!("frame {frame}"));
-                self.tell_failed(None, &error, control);
+                self.tell_unanswered(None, error, control);
             }
             StreamEvent::Late {
                 frame, stage, took, ..
@@ -140,6 +140,15 @@ impl Teller {
         match answer.skipped {
             true => format!("{said} (unchanged: not asked again)"),
             false => said,
+        }
+    }
+
+    /// Tells that a frame could not be answered. Where the machine is at fault, the model's file is lost and no later
+    /// frame can be: the stream ends.
+    pub(super) fn tell_unanswered(&mut self, file: Option<&Path>, error: Error, control: &Control) {
+        match error.kind() {
+            ErrorKind::Machine => control.fail(error),
+            _ => self.tell_failed(file, &error, control),
         }
     }
 
