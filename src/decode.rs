@@ -87,7 +87,7 @@ impl DecodeOptions {
     /// That takes about half the time for a photo of 12 megapixels, and other pixels result: near the exact ones, and
     /// how near is written in [platforms](crate::docs::platforms). A classifier that was not told by
     /// [`ClassifierOptions::preprocessing`](crate::ClassifierOptions::preprocessing) to expect them promises nothing of
-    /// them. Other formats, CMYK and damaged JPEGs are decoded at full size.
+    /// them. Other formats, CMYK and JPEGs that it cannot read are decoded at full size.
     pub fn fast(preprocessing: &Preprocessing) -> Self {
         Self::default().with_fast_for(Some(preprocessing.size))
     }

@@ -34,8 +34,8 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     /// One thread, the caller's own: no pool, the same sums in the same order on every run, and the least energy a
-    /// frame. More threads answer sooner where cores are idle. Processor time a frame, at 50 ms between frames: for
-    /// ViT-B/32 in int8 237 ms on one thread, 270 ms on two, 393 ms on two that spin; for *pocket* 25, 25 and 55 ms.
+    /// frame. More threads answer sooner where cores are idle. Processor time a frame on Zen 1, at 50 ms between frames:
+    /// for ViT-B/32 in int8 237 ms on one thread, 270 ms on two, 393 ms on two that spin; for *pocket* 25, 25 and 55 ms.
     fn default() -> Self {
         Self {
             threads: 1,

@@ -14,6 +14,9 @@ use super::report::{Run, SCHEMA, Subject, decoding, ms};
 /// The largest JSON that is read as a run.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// With fewer medians a side, resampling them says nothing of how far another run may be.
+const LEAST_PARTS: usize = 5;
+
 /// A change below this share is none: runs of the same program on a quiet machine differ by as much.
 const LEAST_CHANGE: f64 = 0.03;
 
@@ -28,7 +31,7 @@ pub(super) struct Change {
     now: f64,
     /// `now / before`.
     ratio: f64,
-    /// 95 % of the resampled ratios lie within; `None` where one value on a side says nothing of noise.
+    /// 95 % of the resampled ratios lie within; `None` where too few values on a side say nothing of noise.
     interval: Option<Interval>,
     verdict: Option<Verdict>,
 }
@@ -211,7 +214,7 @@ impl Change {
         if !before.parts.iter().all(|part| *part > 0.0) {
             return Err(impossible(what));
         }
-        if before.parts.len() < 2 || now.parts.len() < 2 {
+        if before.parts.len().min(now.parts.len()) < LEAST_PARTS {
             return Ok(change);
         }
         let pick = |parts: &[f64], rows: &[usize]| -> f64 {
