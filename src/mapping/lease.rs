@@ -24,7 +24,7 @@ impl Lease {
         if control(&file, F_SETSIG, libc::SIGURG).is_err() {
             return Ok(None);
         }
-        match control(&file, libc::F_SETLEASE, libc::F_RDLCK.into()) {
+        match control(&file, libc::F_SETLEASE, libc::F_RDLCK) {
             Ok(()) => Ok(Some(Self(file))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             Err(_) => Ok(None),
@@ -35,7 +35,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // It ends with the last handle of the file at the latest.
-        let _ = control(&self.0, libc::F_SETLEASE, libc::F_UNLCK.into());
+        let _ = control(&self.0, libc::F_SETLEASE, libc::F_UNLCK);
     }
 }
 
