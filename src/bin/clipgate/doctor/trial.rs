@@ -12,11 +12,14 @@ use clipgate::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::doctor::child;
+use crate::doctor::child::{self, Ended};
 use crate::{inputs, report, runtime_search};
 
 /// How long all of it may take: under emulation a ViT-B/32 takes more than a minute.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How a process ends that could not be made this program (posix_spawn(3)), where the system does not say so at once.
+const NOT_EXECUTED: i32 = 127;
 
 /// Frames that the time of one is the median of, and the time after which no other is begun.
 const FRAMES: usize = 5;
@@ -93,7 +96,7 @@ pub(super) fn run(bundle: Option<&Path>) -> Trial {
         }
         child::run(&mut command, PATIENCE)
     });
-    let Ok(ended) = ended else {
+    let Some(ended) = ended.ok().filter(was_executed) else {
         let mut said = Vec::new();
         each(bundle, &mut |line| said.push(line));
         return Trial { said, end: None };
@@ -111,6 +114,11 @@ pub(super) fn run(bundle: Option<&Path>) -> Trial {
             .collect(),
         end,
     }
+}
+
+fn was_executed(ended: &Ended) -> bool {
+    let code = ended.status.and_then(|status| status.code());
+    code != Some(NOT_EXECUTED) || !ended.said.is_empty()
 }
 
 /// In the process that was started: tries, and says what comes of it.
@@ -214,4 +222,23 @@ fn tiles() -> Vec<u8> {
             [x * 16, y * 20, (x * 7 + y * 13) * 5].map(|value| value as u8)
         })
         .collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_never_this_program_is_told_from_one_that_failed() {
+        for (script, expected) in [
+            ("exit 127", false),
+            ("echo begun; exit 127", true),
+            ("exit 1", true),
+            ("kill -ILL $$", true),
+        ] {
+            let mut shell = Command::new("/bin/sh");
+            let ended = child::run(shell.args(["-c", script]), PATIENCE).unwrap();
+            assert_eq!(was_executed(&ended), expected, "{script}");
+        }
+    }
 }
