@@ -29,13 +29,16 @@ fn floors() -> HashMap<&'static str, usize> {
     floors
 }
 
-/// Every file of the library with its module, the tests inside it cut off.
+/// Every file of the library with its module, without files of tests; the tests inside a file are cut off.
 fn library() -> Vec<(String, PathBuf, String)> {
     let mut files = Vec::new();
     let mut folders = vec![source("")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.file_stem().is_some_and(|stem| stem == "tests") {
+                continue;
+            }
             if path.is_dir() && !path.ends_with("bin") {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
