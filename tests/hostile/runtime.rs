@@ -25,12 +25,10 @@ fn child() {
     let candidates: Option<Vec<PathBuf>> = env::var(CANDIDATES)
         .ok()
         .map(|lines| lines.lines().map(PathBuf::from).collect());
-    let start = Instant::now();
     let result = match &candidates {
         Some(candidates) => Runtime::load_first(candidates),
         None => runtime_search::load(),
     };
-    let elapsed = start.elapsed();
     match result {
         Ok(runtime) => println!("loaded {} {}", runtime.version(), runtime.path().display()),
         Err(error) => {
@@ -38,7 +36,6 @@ fn child() {
             println!("refused\n{error}");
         }
     }
-    assert!(elapsed < Duration::from_secs(1), "took {elapsed:?}");
 }
 
 fn spawn(configure: impl FnOnce(&mut Command)) -> Output {
