@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# What every change must show on each Arm board, emulated: bash tests/arm/suite.sh [pi4] [pi5] [v9]
+#
+# The example photos get the same decisions and embeddings as here, through ONNX Runtime's int8 kernels of that processor;
+# and the tests of what is written for a processor or leans on the system pass: NEON, the search, mappings, streams.
+# All tests are run with
+#     BOARD=pi5 cargo test --profile emulated --target aarch64-unknown-linux-gnu
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=aarch64-unknown-linux-gnu
+boards=("$@")
+[ ${#boards[@]} -gt 0 ] || boards=(pi4 pi5 v9)
+
+rustup target add $target
+command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64-static >/dev/null || {
+    apt-get update -q
+    apt-get install -y -q --no-install-recommends gcc-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++6-arm64-cross \
+        qemu-user-static
+}
+
+cargo build --quiet --bin clipgate
+cargo build --profile emulated --target $target --bin clipgate
+for board in "${boards[@]}"; do
+    printf '\n-- %s (%(%T)T)\n' "$board" -1
+    export BOARD=$board
+    python3 tests/arm/parity.py target/debug/clipgate target/$target/emulated/clipgate
+    cargo test --profile emulated --target $target --lib -- preprocess:: search:: nearest:: mapping:: stream::
+done
