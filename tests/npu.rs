@@ -55,12 +55,11 @@ fn embeddings(encoder: &mut ImageEncoder) -> Vec<Embedding> {
     PHOTOS.iter().map(embed).collect()
 }
 
-fn clipgate(plugin: &Path, arguments: &[&str]) -> Output {
-    let cache = tempfile::tempdir().unwrap();
+fn clipgate(plugin: &Path, cache: &Path, arguments: &[&str]) -> Output {
     command(arguments)
         .env("CLIPGATE_QNN_LIBRARY", plugin)
         .env("ORT_DYLIB_PATH", runtime().path())
-        .env("XDG_CACHE_HOME", cache.path())
+        .env("XDG_CACHE_HOME", cache)
         .output()
         .unwrap()
 }
@@ -119,11 +118,12 @@ fn the_command_compiles_once_and_refuses_what_does_not_fit() {
     let Some(plugin) = plugin() else {
         return;
     };
+    let cache = tempfile::tempdir().unwrap();
     let copy = BundleCopy::new();
     let bundle = copy.path().to_str().unwrap().to_owned();
     let compile = || {
         let arguments = ["compile", "--target=htp-v75", "--format=json", &bundle];
-        let output = clipgate(&plugin, &arguments);
+        let output = clipgate(&plugin, cache.path(), &arguments);
         assert_eq!(status(&output), 0, "{}", stderr(&output));
         (json(&output), stderr(&output).to_owned())
     };
@@ -138,7 +138,7 @@ fn the_command_compiles_once_and_refuses_what_does_not_fit() {
 
     let verify = || {
         let named = ["verify", "--provider=qnn!", "--qnn-target=htp-v75", &bundle];
-        let output = clipgate(&plugin, &named);
+        let output = clipgate(&plugin, cache.path(), &named);
         assert_eq!(status(&output), 0, "{}{}", stdout(&output), stderr(&output));
         assert!(stdout(&output).contains("computed on qnn"));
         stderr(&output).to_owned()
@@ -207,6 +207,75 @@ fn the_command_compiles_once_and_refuses_what_does_not_fit() {
     assert_eq!(left.count(), 0, "no temporary file is left");
 }
 
+/// Pocket with a node that the NPU has no kernel for, and the same answers: `image_embeds` plus nothing, Erf minus itself.
+///
+/// Protobuf reads a message that is appended to another as more of the same: here, three more nodes of the graph.
+fn with_an_erf() -> BundleCopy {
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).unwrap();
+        assert!(length < 0x80, "one byte of length");
+        [&[number << 3 | 2, length], content].concat()
+    }
+    let node = |operator: &str, name: &str, inputs: &[&str], output: &str| {
+        let mut node: Vec<u8> = inputs
+            .iter()
+            .flat_map(|name| field(1, name.as_bytes()))
+            .collect();
+        node.extend(field(2, output.as_bytes()));
+        node.extend(field(3, name.as_bytes()));
+        node.extend(field(4, operator.as_bytes()));
+        field(7, &field(1, &node))
+    };
+    let copy = BundleCopy::new();
+    let mut graph = copy.read("image_encoder.onnx");
+    // The output of a node, with its field's number and length before it.
+    let name = b"\x12\x0cimage_embeds";
+    let place = graph
+        .windows(name.len())
+        .position(|bytes| bytes == name)
+        .unwrap();
+    graph[place..place + name.len()].copy_from_slice(b"\x12\x0cbefore_embed");
+    graph.extend(node("Erf", "lonely", &["before_embed"], "erf"));
+    graph.extend(node("Sub", "nothing", &["erf", "erf"], "zero"));
+    graph.extend(node(
+        "Add",
+        "added",
+        &["before_embed", "zero"],
+        "image_embeds",
+    ));
+    copy.replace("image_encoder.onnx", &graph);
+    copy
+}
+
+#[test]
+fn a_node_that_would_stay_on_the_cpu_is_named() {
+    let Some(plugin) = plugin() else {
+        return;
+    };
+    let copy = with_an_erf();
+    let bundle = Bundle::open(copy.path()).unwrap();
+    let qnn = QnnOptions::new(&plugin).with_target(target());
+    let options = SessionOptions::default()
+        .with_providers("qnn".parse().unwrap())
+        .with_qnn(qnn.clone());
+    let encoder = ImageEncoder::open(&runtime(), &bundle, options).unwrap();
+    assert_eq!(encoder.provider(), Some(Provider::Cpu));
+    let report = &encoder.provider_reports()[0];
+    assert!(
+        report
+            .to_string()
+            .ends_with("nodes on the CPU: lonely (Erf)"),
+        "{report}"
+    );
+    let placement = report.placement.as_ref().unwrap();
+    assert_eq!(placement.outside(Provider::Qnn).count(), 1);
+
+    let error = ImageEncoder::open(&runtime(), &bundle, required(qnn.clone())).map(|_| ());
+    assert!(error.unwrap_err().to_string().contains("leaves 1 of "));
+    let compiled = CompiledContext::compile(&runtime(), &bundle, &required(qnn)).map(|_| ());
+    assert!(compiled.unwrap_err().report().contains("CPU"));
+}
+
 #[test]
 fn auto_measures_it_beside_the_cpu_and_takes_the_faster() {
     let Some(plugin) = plugin() else {
@@ -219,7 +288,8 @@ fn auto_measures_it_beside_the_cpu_and_takes_the_faster() {
         "--qnn-target=htp-v75",
         "--format=json",
     ];
-    let output = clipgate(&plugin, &arguments);
+    let cache = tempfile::tempdir().unwrap();
+    let output = clipgate(&plugin, cache.path(), &arguments);
     assert_eq!(status(&output), 0, "{}", stderr(&output));
     let found = json(&output);
     let of = |name: &str| {

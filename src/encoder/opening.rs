@@ -276,7 +276,7 @@ fn check_whole(provider: Provider, placement: &Placement) -> Result<(), Failure>
     }
     let outcome = ProviderOutcome::leaves(provider, placement);
     Err(Failure {
-        error: Error::machine(format!("{provider} {outcome}")),
+        error: Error::machine(outcome.to_string()),
         outcome,
         placement: Some(placement.clone()),
     })
