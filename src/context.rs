@@ -86,6 +86,11 @@ impl CompiledContext {
         &self.onnx
     }
 
+    /// Whether a record lies beside `path`, as beside every file that [`write`](Self::write) wrote.
+    pub fn has_record(path: &Path) -> bool {
+        record_of(path).is_file()
+    }
+
     /// Writes it to `path`, and its record to the same path with `.json` behind it, each whole or not at all.
     ///
     /// # Errors

@@ -21,9 +21,10 @@ const POLL: Duration = Duration::from_millis(5);
 /// [`SessionOptions::with_probe`](crate::SessionOptions::with_probe) every provider but the CPU is first tried by this
 /// command: the provider's name is appended to its arguments, and its standard streams are closed. It should do all that
 /// this process is about to do, [`ImageEncoder::open`](crate::ImageEncoder::open) with
-/// [`ProviderLadder::required`](crate::ProviderLadder::required) and no probe of its own, and end with status 0 whatever
-/// that returned: an error is no crash, and this process will meet it too. Any other status, a signal, or more time than
-/// it is given counts as a crash, and the provider is passed over.
+/// [`ProviderLadder::required`](crate::ProviderLadder::required) and no probe of its own, and end with status
+/// [`SURVIVED`](Self::SURVIVED) whatever that returned: an error is no crash, and this process will meet it too. Any other
+/// status, a signal, or more time than it is given counts as a crash, and the provider is passed over. So does 0, with
+/// which native code may end a process behind its back.
 ///
 /// ```
 /// use clipgate::{ProbeCommand, SessionOptions};
@@ -40,6 +41,9 @@ pub struct ProbeCommand {
 }
 
 impl ProbeCommand {
+    /// The exit status of a command that was not ended by what it tried.
+    pub const SURVIVED: i32 = 43;
+
     /// `program` with these arguments and the provider's name after them; it is given three minutes.
     pub fn new(
         program: impl Into<PathBuf>,
@@ -61,7 +65,7 @@ impl ProbeCommand {
     /// Tries `provider` and waits for the end.
     ///
     /// # Errors
-    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine), saying how the process ended, if that was not with status 0.
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine), saying how the process ended, if that was not with status [`SURVIVED`](Self::SURVIVED).
     pub fn run(&self, provider: Provider) -> Result<()> {
         self.survives(provider).map_err(|reason| {
             Error::machine(format!(
@@ -83,7 +87,7 @@ impl ProbeCommand {
         let start = Instant::now();
         loop {
             match child.try_wait() {
-                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) if status.code() == Some(Self::SURVIVED) => return Ok(()),
                 Ok(Some(status)) => return Err(status.to_string()),
                 Ok(None) if start.elapsed() < self.patience => thread::sleep(POLL),
                 Ok(None) => {
@@ -107,10 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn only_status_0_in_time_counts() {
+    fn only_its_own_status_in_time_counts() {
         // The provider's name is what a shell calls $0.
         let survives = |script: &str| shell(script).survives(Provider::Qnn);
-        assert_eq!(survives("test \"$0\" = qnn"), Ok(()));
+        assert_eq!(survives("test \"$0\" = qnn && exit 43"), Ok(()));
+        assert!(survives("exit 0").unwrap_err().contains('0'));
         assert!(survives("exit 3").unwrap_err().contains('3'));
         assert!(
             survives("kill -SEGV $$")

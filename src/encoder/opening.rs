@@ -223,6 +223,9 @@ impl Opening<'_> {
         if whole && let Some(placement) = &placement {
             check_whole(provider, placement)?;
         }
+        if let Some(placement) = &placement {
+            check_used(provider, placement)?;
+        }
         let session_time = begin.elapsed();
         let at_place = |error: Error| error.at(&place);
         let mut encoder =
@@ -268,6 +271,16 @@ impl Opening<'_> {
 fn refused(error: Error) -> Failure {
     let reason = error.report();
     Failure::new(ProviderOutcome::Refused { reason }, error)
+}
+
+/// Refuses a provider that runs nothing: what is measured then is the CPU under another name.
+fn check_used(provider: Provider, placement: &Placement) -> Result<(), Failure> {
+    let nodes = placement.nodes().len();
+    if nodes == 0 || placement.outside(provider).count() < nodes {
+        return Ok(());
+    }
+    let what = "runs no node of the graph: why, ONNX Runtime's log says";
+    Err(refused(Error::machine(what)))
 }
 
 fn check_whole(provider: Provider, placement: &Placement) -> Result<(), Failure> {

@@ -36,6 +36,12 @@ pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Outcome> {
         .with_providers(ProviderLadder::required(Provider::Qnn))
         .with_qnn(qnn.with_context(&output));
     if output.exists() {
+        if !CompiledContext::has_record(&output) {
+            return Err(caller(
+                "is there already and was not compiled by clipgate: name another file",
+            )
+            .at(output.display()));
+        }
         match CompiledContext::check(&output, &bundle, &options) {
             Ok(()) => return Ok(tell(format, &output, target, None)),
             Err(error) => report::note(&format!("{}: compiling it anew", error.report())),

@@ -131,9 +131,8 @@ pub(crate) fn probe(args: &ProbeArgs) -> Result<Outcome> {
     if let Some(qnn) = args.model.provider.qnn.options(args.model.bundle.as_ref()) {
         options = options.with_qnn(qnn);
     }
-    let tried = ImageEncoder::open(&runtime, &bundle, options);
-    if let Err(error) = tried {
+    if let Err(error) = ImageEncoder::open(&runtime, &bundle, options) {
         log::info!("{}", error.report());
     }
-    Ok(Outcome::Answered)
+    std::process::exit(ProbeCommand::SURVIVED)
 }

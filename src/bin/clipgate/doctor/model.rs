@@ -34,6 +34,7 @@ pub(super) fn findings(trial: &Trial) -> Vec<Finding> {
                 .value("frames", timed.frames),
             ),
             Said::Failed(failure) => findings.push(failed(failure)),
+            Said::Done => {}
         }
     }
     findings.extend(trial.end.as_ref().map(|end| crashed(&trial.said, end)));

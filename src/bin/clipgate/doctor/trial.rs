@@ -39,6 +39,8 @@ pub(super) enum Said {
     Bundle(Named),
     Model(Timed),
     Failed(Failure),
+    /// All was tried.
+    Done,
 }
 
 /// What is tried, in this order.
@@ -101,19 +103,19 @@ pub(super) fn run(bundle: Option<&Path>) -> Trial {
         each(bundle, &mut |line| said.push(line));
         return Trial { said, end: None };
     };
+    // Libraries may print, too.
+    let lines = ended.said.lines();
+    let said: Vec<Said> = lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    // Native code may end a process with any status, 0 as well.
+    let is_done = said.iter().any(|said| matches!(said, Said::Done));
     let end = match ended.status {
-        Some(status) if status.success() => None,
+        Some(status) if status.success() && is_done => None,
         Some(status) => Some(status.to_string()),
         None => Some(format!("not done after {} s", PATIENCE.as_secs())),
     };
-    // Libraries may print, too.
-    let lines = ended.said.lines();
-    Trial {
-        said: lines
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect(),
-        end,
-    }
+    Trial { said, end }
 }
 
 fn was_executed(ended: &Ended) -> bool {
@@ -143,6 +145,7 @@ fn each(path: Option<&Path>, say: &mut dyn FnMut(Said)) {
             say(Said::Model(timed));
         }
     }
+    say(Said::Done);
 }
 
 fn settle<T>(part: Part, result: Result<T>, say: &mut dyn FnMut(Said)) -> Option<T> {
