@@ -1,6 +1,7 @@
 //! Qualcomm's NPU: where its plugin lies, and what graphs are compiled for.
 
 mod driver;
+mod installation;
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub(crate) use driver::Driver;
+pub(crate) use installation::installation;
 
 /// Where Qualcomm's QNN plugin for ONNX Runtime lies, and what it is told.
 ///

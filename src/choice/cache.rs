@@ -27,6 +27,8 @@ pub(crate) struct Subject {
     pub(crate) onnxruntime_bytes: u64,
     /// Qualcomm's plugin, where one was named.
     pub(crate) driver: Option<Driver>,
+    /// What is loaded along with it.
+    pub(crate) installation: Option<Digest>,
     /// The session's options that a provider may depend on.
     pub(crate) options: String,
     pub(crate) graph: Digest,

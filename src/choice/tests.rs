@@ -198,6 +198,7 @@ fn subject() -> Subject {
         onnxruntime: "1.31.1".to_owned(),
         onnxruntime_bytes: 1,
         driver: None,
+        installation: None,
         options: "1 thread".to_owned(),
         graph: crate::digest::Digest::of(b"graph"),
     }

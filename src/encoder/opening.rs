@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::provider::{Placement, Provider, ProviderOutcome};
-use crate::qnn::Driver;
+use crate::qnn::{self, Driver};
 use crate::runtime::Runtime;
 use crate::session::{Session, SessionOptions, Target, Unloaded};
 
@@ -82,12 +82,17 @@ pub(crate) fn test_compiled(
 fn subject(runtime: &Runtime, bundle: &Bundle, options: &SessionOptions) -> Result<Subject> {
     // One that cannot be read cannot be loaded either: that is found out anew each time.
     let driver = options.qnn().and_then(|qnn| Driver::of(qnn).ok());
+    let installation = options.qnn().map(|qnn| {
+        let context = context::place(qnn, bundle.directory());
+        qnn::installation(qnn, context.as_deref())
+    });
     Ok(Subject {
         clipgate: env!("CARGO_PKG_VERSION").to_owned(),
         device: device::describe(),
         onnxruntime: runtime.version().to_owned(),
         onnxruntime_bytes: std::fs::metadata(runtime.path()).map_or(0, |file| file.len()),
         driver,
+        installation,
         options: format!(
             "{} threads, spinning {}, target {:?}",
             options.threads(),
