@@ -59,6 +59,15 @@ impl Error {
         Self::new(ErrorKind::Bundle, message)
     }
 
+    /// `text`, of which no more than its start is shown, is none of the `names` of what there is.
+    pub(crate) fn unknown(text: &str, what: &str, names: &[String]) -> Self {
+        let shown: String = text.chars().take(32).collect();
+        Self::caller(format!(
+            "{shown:?} is no {what}: there are {}",
+            names.join(", ")
+        ))
+    }
+
     pub(crate) fn caller(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Caller, message)
     }

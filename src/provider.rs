@@ -103,12 +103,8 @@ impl FromStr for Provider {
             .into_iter()
             .find(|provider| provider.name() == text)
             .ok_or_else(|| {
-                let names: Vec<&str> = Self::ALL.iter().rev().map(|known| known.name()).collect();
-                let shown: String = text.chars().take(32).collect();
-                Error::caller(format!(
-                    "{shown:?} is no provider: there are {}",
-                    names.join(", ")
-                ))
+                let names: Vec<String> = Self::ALL.iter().rev().map(Self::to_string).collect();
+                Error::unknown(text, "provider", &names)
             })
     }
 }

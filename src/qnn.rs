@@ -141,11 +141,7 @@ impl FromStr for HtpTarget {
             .find(|known| known.to_string() == text)
             .ok_or_else(|| {
                 let names: Vec<String> = Self::KNOWN.iter().map(|&v| Self(v).to_string()).collect();
-                let shown: String = text.chars().take(32).collect();
-                Error::caller(format!(
-                    "{shown:?} is no target: there are {}",
-                    names.join(", ")
-                ))
+                Error::unknown(text, "target", &names)
             })
     }
 }
