@@ -29,7 +29,7 @@ impl CompiledContext {
         let model = bundle.model(file, ModelMemory::Private)?;
         let onnx = session::compile(runtime, model.bytes(), options)
             .map_err(|error| error.at(bundle.path(file)))?;
-        let graph = bundle.executed_graph()?.graph;
+        let graph = bundle.manifest().graph_digest()?;
         let driver = Driver::of(qnn)?;
         let mut compiled = Self::new(onnx, graph, target, driver, runtime.version());
         compiled.cosine = encoder::test_compiled(runtime, bundle, options, &compiled)
@@ -46,6 +46,6 @@ impl CompiledContext {
         let qnn = options
             .qnn()
             .ok_or_else(|| Error::caller("no QNN plugin library was named"))?;
-        context::read(path, qnn, bundle.executed_graph()?.graph).map(|_| ())
+        context::read(path, qnn, bundle.manifest().graph_digest()?).map(|_| ())
     }
 }

@@ -174,8 +174,11 @@ impl Session {
     }
 
     /// Whether a provider is there to be tried; nothing of it is loaded.
-    pub(crate) fn has_provider(provider: Provider, options: &SessionOptions) -> bool {
-        attach::check_presence(provider, options).is_ok()
+    pub(crate) fn check_presence(
+        provider: Provider,
+        options: &SessionOptions,
+    ) -> Result<(), Unloaded> {
+        attach::check_presence(provider, options)
     }
 
     /// Which nodes run where, where it was recorded.

@@ -171,14 +171,19 @@ impl Manifest {
 
     /// What a calibration of this bundle's image encoder must be bound to.
     pub(crate) fn executed_graph(&self, selftest: &SelfTest) -> Result<ExecutedGraph> {
-        let listed = self.files.get(&self.image_encoder.file);
         Ok(ExecutedGraph {
-            graph: listed
-                .map(|file| file.sha256)
-                .ok_or_else(|| Error::bundle("the manifest lists no image encoder"))?,
+            graph: self.graph_digest()?,
             preprocessing: PreprocessingMode::Exact,
             selftest: selftest.digest,
         })
+    }
+
+    /// The digest that is stated of the image encoder's graph.
+    pub(crate) fn graph_digest(&self) -> Result<Digest> {
+        let listed = self.files.get(&self.image_encoder.file);
+        listed
+            .map(|file| file.sha256)
+            .ok_or_else(|| Error::bundle("the manifest lists no image encoder"))
     }
 
     /// Every role and the file that fills it.

@@ -8,7 +8,6 @@ use crate::bundle::{Bundle, SelfTest};
 use crate::choice::{self, Candidates, Failure, ProviderCache, Subject, Tested};
 use crate::context::{self, CompiledContext};
 use crate::device;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::provider::{Placement, Provider, ProviderOutcome};
@@ -99,18 +98,8 @@ fn subject(runtime: &Runtime, bundle: &Bundle, options: &SessionOptions) -> Resu
             options.spinning(),
             options.qnn().and_then(|qnn| qnn.target())
         ),
-        graph: graph(bundle)?,
+        graph: bundle.manifest().graph_digest()?,
     })
-}
-
-/// The digest that the manifest states of the image graph.
-fn graph(bundle: &Bundle) -> Result<Digest> {
-    let manifest = bundle.manifest();
-    manifest
-        .files
-        .get(&manifest.image_encoder.file)
-        .map(|file| file.sha256)
-        .ok_or_else(|| Error::bundle("the manifest lists no image encoder"))
 }
 
 struct Opening<'a> {
@@ -128,6 +117,8 @@ impl Candidates for Opening<'_> {
     type Loaded = ImageEncoder;
 
     fn load(&mut self, provider: Provider, whole: bool) -> Result<Tested<ImageEncoder>, Failure> {
+        // Before the graph is read, which takes a large one a while.
+        Session::check_presence(provider, self.options).map_err(unloaded)?;
         self.probe(provider)?;
         let start = Instant::now();
         if provider == Provider::Qnn
@@ -163,10 +154,7 @@ impl Opening<'_> {
         let Some(probe) = self.options.probe() else {
             return Ok(());
         };
-        if provider == Provider::Cpu
-            || self.survivors.contains(&provider)
-            || !self.is_worth_a_process(provider)
-        {
+        if provider == Provider::Cpu || self.survivors.contains(&provider) {
             return Ok(());
         }
         probe.survives(provider).map_err(|reason| {
@@ -175,11 +163,6 @@ impl Opening<'_> {
         })?;
         self.survivors.push(provider);
         Ok(())
-    }
-
-    /// Whether there is anything to be tried: a provider that is not there need not be.
-    fn is_worth_a_process(&self, provider: Provider) -> bool {
-        Session::has_provider(provider, self.options)
     }
 
     fn model(&self) -> Result<Model, Failure> {
@@ -195,7 +178,7 @@ impl Opening<'_> {
     fn context(&self) -> Option<Model> {
         let qnn = self.options.qnn()?;
         let path = context::place(qnn, self.bundle.directory())?;
-        let read = || context::read(&path, qnn, graph(self.bundle)?);
+        let read = || context::read(&path, qnn, self.bundle.manifest().graph_digest()?);
         read()
             .map_err(|error| log::warn!("{}: the graph is compiled anew", error.report()))
             .ok()
@@ -217,12 +200,9 @@ impl Opening<'_> {
             self.options,
             Target { provider, whole },
         )
-        .map_err(|unloaded| match unloaded {
-            Unloaded::Absent(error) => {
-                let reason = error.report();
-                Failure::new(ProviderOutcome::Absent { reason }, error)
-            }
+        .map_err(|error| match error {
             Unloaded::Refused(error) => refused(error.at(&place)),
+            absent => unloaded(absent),
         })?;
         let placement = session.placement().cloned();
         if whole && let Some(placement) = &placement {
@@ -270,6 +250,16 @@ impl Opening<'_> {
             Some(Err(failure)) => failure,
             _ => refused(error),
         }
+    }
+}
+
+fn unloaded(unloaded: Unloaded) -> Failure {
+    match unloaded {
+        Unloaded::Absent(error) => {
+            let reason = error.report();
+            Failure::new(ProviderOutcome::Absent { reason }, error)
+        }
+        Unloaded::Refused(error) => refused(error),
     }
 }
 
