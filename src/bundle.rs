@@ -1,9 +1,9 @@
 //! A bundle: the directory that holds a model, its labels and its calibration. The only file that opens one.
 
+mod ahead;
 mod manifest;
 
 use std::path::{Path, PathBuf};
-#[cfg(feature = "embedded-model")]
 use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors};
@@ -20,6 +20,7 @@ use crate::gate::ExecutedGraph;
 use crate::mapping::Mapping;
 use crate::model::{Model, ModelMemory};
 use crate::tokenizer::Tokenizer;
+use ahead::Ahead;
 
 pub use manifest::{BUNDLE_SCHEMA, FileDigest, FileEntry, Manifest, TextEncoderEntry};
 
@@ -38,11 +39,12 @@ const MANIFEST: &str = "manifest.json";
 /// ```
 #[derive(Debug)]
 pub struct Bundle {
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     location: Location,
+    ahead: Ahead,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Location {
     Directory(PathBuf),
     #[cfg(feature = "embedded-model")]
@@ -73,10 +75,10 @@ impl Bundle {
             read_file(&path, manifest::MAX_MANIFEST_BYTES).map_err(missing_is_the_bundles_fault)?;
         let manifest =
             Manifest::from_json((*json).as_ref()).map_err(|error| error.at(path.display()))?;
-        Ok(Self {
+        Ok(Self::at(
+            Location::Directory(directory.to_owned()),
             manifest,
-            location: Location::Directory(directory.to_owned()),
-        })
+        ))
     }
 
     /// The pocket bundle inside this library.
@@ -87,35 +89,41 @@ impl Bundle {
     pub fn embedded() -> Result<Self> {
         let manifest = Manifest::from_json(include_bytes!("../models/pocket/manifest.json"))
             .map_err(|error| error.at("the embedded bundle"))?;
-        Ok(Self {
-            manifest,
-            location: Location::Embedded(&[
-                (
-                    "image_encoder.onnx",
-                    include_bytes!("../models/pocket/image_encoder.onnx"),
-                ),
-                (
-                    "text_encoder.onnx",
-                    include_bytes!("../models/pocket/text_encoder.onnx"),
-                ),
-                (
-                    "tokenizer.json",
-                    include_bytes!("../models/pocket/tokenizer.json"),
-                ),
-                (
-                    "labels.safetensors",
-                    include_bytes!("../models/pocket/labels.safetensors"),
-                ),
-                (
-                    "calibration.json",
-                    include_bytes!("../models/pocket/calibration.json"),
-                ),
-                (
-                    "selftest.safetensors",
-                    include_bytes!("../models/pocket/selftest.safetensors"),
-                ),
-            ]),
-        })
+        let location = Location::Embedded(&[
+            (
+                "image_encoder.onnx",
+                include_bytes!("../models/pocket/image_encoder.onnx"),
+            ),
+            (
+                "text_encoder.onnx",
+                include_bytes!("../models/pocket/text_encoder.onnx"),
+            ),
+            (
+                "tokenizer.json",
+                include_bytes!("../models/pocket/tokenizer.json"),
+            ),
+            (
+                "labels.safetensors",
+                include_bytes!("../models/pocket/labels.safetensors"),
+            ),
+            (
+                "calibration.json",
+                include_bytes!("../models/pocket/calibration.json"),
+            ),
+            (
+                "selftest.safetensors",
+                include_bytes!("../models/pocket/selftest.safetensors"),
+            ),
+        ]);
+        Ok(Self::at(location, manifest))
+    }
+
+    fn at(location: Location, manifest: impl Into<Arc<Manifest>>) -> Self {
+        Self {
+            manifest: manifest.into(),
+            location,
+            ahead: Ahead::default(),
+        }
     }
 
     /// What the bundle says of itself.
@@ -184,6 +192,39 @@ impl Bundle {
             }
         }
         Model::private(self.read(name)?, self.path(name))
+    }
+
+    /// Begins to read and check the image graph on a thread of its own, for the next
+    /// [`ImageEncoder::open`](crate::ImageEncoder::open) that wants it in the same memory. Loading the
+    /// [`Runtime`](crate::Runtime) meanwhile costs a start no time then, where there is a second core:
+    ///
+    /// ```no_run
+    /// use clipgate::{Bundle, Classifier, ModelMemory, Runtime};
+    ///
+    /// let bundle = Bundle::open("/opt/models/my-clip")?;
+    /// bundle.read_ahead(ModelMemory::default());
+    /// let runtime = Runtime::load("/usr/lib/libonnxruntime.so".as_ref())?;
+    /// let classifier = Classifier::new(&runtime, &bundle)?;
+    /// # Ok::<(), clipgate::Error>(())
+    /// ```
+    ///
+    /// What is wrong with the graph is told by whoever opens it. Until then a mapped file cannot be written to
+    /// (a writer waits up to 45 s), so open it soon, or drop the bundle.
+    pub fn read_ahead(&self, memory: ModelMemory) {
+        let bundle = Self::at(self.location.clone(), Arc::clone(&self.manifest));
+        self.ahead.begin(memory, move || {
+            bundle.model(&bundle.manifest.image_encoder.file, memory)
+        });
+    }
+
+    /// The image graph for a session, read ahead or now.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model).
+    pub(crate) fn image_model(&self, memory: ModelMemory) -> Result<Model> {
+        self.ahead
+            .take(memory)
+            .unwrap_or_else(|| self.model(&self.manifest.image_encoder.file, memory))
     }
 
     fn listed(&self, name: &str) -> Result<&FileDigest> {

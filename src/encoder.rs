@@ -41,7 +41,8 @@ pub struct ImageEncoder {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadTimings {
-    /// Reading graph and self-test and checking their digests; zero for a backend of the caller's.
+    /// Reading graph and self-test and checking their digests, or waiting for what
+    /// [`Bundle::read_ahead`](crate::Bundle::read_ahead) began; zero for a backend of the caller's.
     pub read: Duration,
     /// Making the session; zero for a backend of the caller's.
     pub session: Duration,

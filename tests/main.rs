@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod ahead;
 mod architecture;
 mod bench_command;
 mod calibrate;

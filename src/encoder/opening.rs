@@ -167,10 +167,7 @@ impl Opening<'_> {
 
     fn model(&self) -> Result<Model, Failure> {
         self.bundle
-            .model(
-                &self.bundle.manifest().image_encoder.file,
-                self.options.model_memory(),
-            )
+            .image_model(self.options.model_memory())
             .map_err(refused)
     }
 

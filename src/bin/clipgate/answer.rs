@@ -46,19 +46,20 @@ impl AnswerArgs {
     /// The classifier that the arguments describe, and how image files are decoded for it.
     pub(crate) fn open(&self, decode: &DecodeArgs) -> Result<(Classifier, DecodeOptions)> {
         let start = Instant::now();
-        let runtime = runtime_search::load()?;
+        let session = self.model.session()?;
         let bundle = inputs::bundle(self.model.bundle.as_deref())?;
+        bundle.read_ahead(session.model_memory());
+        let runtime = runtime_search::load()?;
         // Before the model is loaded: without thresholds nothing can be answered.
         let calibration = match &self.calibration {
             Some(path) => inputs::calibration(path)?,
             None => bundle.calibration()?,
         };
         let mut options = Classifier::options()
-            .session(self.model.session()?)
+            .session(session.clone())
             .calibration(calibration)
             .preprocessing(decode.mode())
             .top_k(self.top_k);
-        let session = self.model.session()?;
         let own = match &self.labels {
             Some(labels) if self.no_negatives => {
                 let bank = inputs::labels_in_words(labels, &runtime, &bundle, session)?;

@@ -18,9 +18,10 @@ struct Clipgate {
 fn main() -> Result<()> {
     let arguments = Arguments::from_command_line()?;
     let library = std::env::var("ORT_DYLIB_PATH")?;
-    let runtime = Runtime::load(Path::new(&library))?;
     let session = SessionOptions::default().with_threads(arguments.threads)?;
     let bundle = Bundle::open(&arguments.bundle)?;
+    bundle.read_ahead(session.model_memory());
+    let runtime = Runtime::load(Path::new(&library))?;
     let fast = DecodeOptions::fast(&bundle.manifest().preprocessing);
     let classifier = Classifier::options()
         .session(session)
