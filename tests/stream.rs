@@ -1,5 +1,6 @@
 //! Streams: skipping, order, and what a live stream does about everything that is slow, stuck or broken.
 
+mod listener;
 mod live;
 mod soak;
 

@@ -161,7 +161,7 @@ fn what_cannot_be_meant_is_refused_before_anything_is_loaded() {
             raw("4x4", &["--deadline", "1", "--every-frame"]),
             "--deadline is for live streams",
         ),
-        (raw("4x4", &["--max-gap", "0"]), "a longest gap of 0"),
+        (raw("4x4", &["--max-gap", "0"]), "--max-gap"),
         (raw("4x4", &["--once"]), "--once"),
         (
             raw("4x4", &["--fast-decode"]),

@@ -95,13 +95,13 @@ pub(crate) struct WatchArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
     hold: Option<Duration>,
     /// Seconds without a frame after which smoothing begins anew [default: 2]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, help_heading = "Steadiness")]
     max_gap: Option<Duration>,
     /// Seconds for which unchanged frames are skipped before one is answered again; 0 skips none [default: 1, files 0]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
     longest_skip: Option<Duration>,
     /// Of a live stream: seconds that one frame may take before that is reported [default: 2]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Steadiness")]
+    #[arg(long, value_name = "SECONDS", value_parser = some_seconds, help_heading = "Steadiness")]
     deadline: Option<Duration>,
 }
 
@@ -219,9 +219,6 @@ impl WatchArgs {
     /// Refuses a deadline where every frame is answered: nothing else goes on meanwhile that could tell of it.
     pub(super) fn check_deadline(&self, is_live: bool) -> Result<()> {
         match self.deadline {
-            Some(deadline) if deadline.is_zero() => {
-                Err(refused("--deadline 0: above 0".to_owned()))
-            }
             Some(_) if !is_live => Err(refused(
                 "--deadline is for live streams (a pipe without --every-frame, a camera)"
                     .to_owned(),
@@ -291,5 +288,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
             Ok(Duration::from_secs_f64(seconds))
         }
         _ => Err(format!("seconds, 0 to {MAX_SECONDS}")),
+    }
+}
+
+fn some_seconds(text: &str) -> Result<Duration, String> {
+    match seconds(text) {
+        Ok(seconds) if seconds.is_zero() => Err("seconds, above 0".to_owned()),
+        seconds => seconds,
     }
 }
