@@ -1,11 +1,9 @@
 //! Whole files: read into private memory, or through a small buffer for their digest.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::MmapMut;
 #[cfg(unix)]
@@ -37,32 +35,49 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
     Ok(Arc::new(memory))
 }
 
-/// Writes a file whole or not at all: beside it under a name of its own, synced, then renamed over it. Others that do the
-/// same at the same time are no matter: the last one's content stays.
+/// Writes a file whole or not at all: beside it under a random name, synced, then renamed over it. It keeps the permissions
+/// of the file that it replaces. Others that do the same at the same time are no matter: the last one's content stays.
 ///
 /// # Errors
-/// [`ErrorKind::Machine`], naming the file, if it cannot be written; nothing is left behind.
-pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}-{number}", process::id()));
+/// [`ErrorKind::Machine`], naming the file, if it cannot be written; nothing is left behind, and what was there stays.
+pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".clipgate-");
+    let permissions = match fs::metadata(path) {
+        Ok(metadata) => Some(metadata.permissions()),
+        Err(_) => new_file_permissions(),
+    };
+    if let Some(permissions) = permissions {
+        builder.permissions(permissions);
+    }
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)?;
+        let mut file = builder.tempfile_in(folder)?;
         file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
     };
     write().map_err(|error| {
-        // Not there if it could not be made.
-        let _ = fs::remove_file(&temporary);
         Error::machine("cannot be written")
             .with_source(error)
             .at(path.display())
     })
+}
+
+/// What `open` would ask for; the user's umask takes its share. Temporary files are private otherwise.
+#[cfg(unix)]
+fn new_file_permissions() -> Option<fs::Permissions> {
+    use std::os::unix::fs::PermissionsExt;
+    Some(fs::Permissions::from_mode(0o666))
+}
+
+#[cfg(not(unix))]
+fn new_file_permissions() -> Option<fs::Permissions> {
+    None
 }
 
 /// The digest of all that `source` still holds.
