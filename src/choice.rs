@@ -79,12 +79,27 @@ pub(crate) fn choose<C: Candidates>(
     if !ladder.is_auto() {
         return climb_down(ladder.rungs(), candidates);
     }
-    if let Some(choice) = remembered(cache, candidates) {
-        return Ok(choice);
-    }
-    let choice = measure(ladder.rungs(), candidates)?;
-    cache.keep(&choice.reports);
+    let choice = match remembered(cache, candidates) {
+        Some(choice) => choice,
+        None => {
+            let choice = measure(ladder.rungs(), candidates)?;
+            cache.keep(&choice.reports);
+            choice
+        }
+    };
+    tell(&choice.reports);
     Ok(choice)
+}
+
+/// Says what `auto` found, at the start that measured and at each that remembers: what is not there is no fault.
+fn tell(reports: &[ProviderReport]) {
+    for report in reports {
+        if report.outcome.is_fault() {
+            log::warn!("provider {report}");
+        } else {
+            log::info!("provider {report}");
+        }
+    }
 }
 
 fn climb_down<C: Candidates>(rungs: &[Rung], candidates: &mut C) -> Result<Choice<C::Loaded>> {
@@ -142,10 +157,6 @@ fn measure<C: Candidates>(rungs: &[Rung], candidates: &mut C) -> Result<Choice<C
             Ok(timed) => timed,
             Err(failure) => {
                 let (report, error) = failure.report(rung.provider);
-                match report.outcome {
-                    ProviderOutcome::Absent { .. } => log::info!("provider {report}"),
-                    _ => log::warn!("provider {report}"),
-                }
                 reports.push(report);
                 last = Some(error);
                 continue;
@@ -167,9 +178,9 @@ fn measure<C: Candidates>(rungs: &[Rung], candidates: &mut C) -> Result<Choice<C
         fastest = wins.or(fastest);
     }
     let Some((loaded, report, _)) = fastest else {
+        tell(&reports);
         return Err(last.unwrap_or_else(nothing_to_try));
     };
-    log::info!("provider {report}");
     reports.insert(0, report);
     Ok(Choice { loaded, reports })
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,10 @@ const SCHEMA: u32 = 1;
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// How long a measurement counts in which a provider failed: what made it fail (memory, another program on the NPU) may
+/// have passed.
+const FAULTS_COUNT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a finding is about: of anything else it says nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +52,8 @@ struct Findings {
     survived: Vec<Provider>,
     /// What `auto` measured; empty where it did not.
     reports: Vec<ProviderReport>,
+    /// When it did.
+    measured: Option<SystemTime>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,27 +77,32 @@ impl ProviderCache {
         let key = serde_json::to_vec(&subject).unwrap_or_default();
         let name: String = Digest::of(&key).to_string().chars().take(32).collect();
         let path = directory.join(format!("{name}.json"));
-        let findings = match read(&path, &subject) {
-            Ok(findings) => findings.unwrap_or_default(),
-            Err(error) => {
-                log::warn!("{}; what it held is found out again", error.report());
-                Findings::default()
-            }
-        };
+        let findings = read(&path, &subject).unwrap_or_else(|error| {
+            log::warn!("{}; what it held is found out again", error.report());
+            Findings::default()
+        });
         Self {
             place: Some((path, subject)),
             findings,
         }
     }
 
-    /// What `auto` measured, the chosen one among it.
+    /// What `auto` measured, the chosen one among it, if that counts still.
     pub(crate) fn reports(&self) -> Option<&[ProviderReport]> {
-        (!self.findings.reports.is_empty()).then_some(self.findings.reports.as_slice())
+        let Findings {
+            reports, measured, ..
+        } = &self.findings;
+        let has_fault = reports.iter().any(|report| report.outcome.is_fault());
+        // A time to come is that of a clock which was wrong: of it nothing is known.
+        let age = measured.and_then(|time| time.elapsed().ok());
+        let counts = !has_fault || age.is_some_and(|age| age < FAULTS_COUNT);
+        (!reports.is_empty() && counts).then_some(reports.as_slice())
     }
 
     /// Keeps what `auto` measured.
     pub(crate) fn keep(&mut self, reports: &[ProviderReport]) {
         self.findings.reports = reports.to_vec();
+        self.findings.measured = Some(SystemTime::now());
         self.write();
     }
 
@@ -119,9 +131,9 @@ impl ProviderCache {
     }
 }
 
-fn read(path: &Path, subject: &Subject) -> Result<Option<Findings>> {
+fn read(path: &Path, subject: &Subject) -> Result<Findings> {
     if !path.exists() {
-        return Ok(None);
+        return Ok(Findings::default());
     }
     let bytes = read_file(path, MAX_BYTES)?;
     let entry: Entry = serde_json::from_slice((*bytes).as_ref()).map_err(|error| {
@@ -132,7 +144,7 @@ fn read(path: &Path, subject: &Subject) -> Result<Option<Findings>> {
     if entry.schema != SCHEMA || entry.subject != *subject {
         return Err(Error::machine("is about something else").at(path.display()));
     }
-    Ok(Some(entry.findings))
+    Ok(entry.findings)
 }
 
 fn write(path: &Path, subject: &Subject, findings: &Findings) -> Result<()> {

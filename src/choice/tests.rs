@@ -1,5 +1,7 @@
 //! The ladder's logic on made-up providers.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use crate::error::ErrorKind;
 use crate::provider::PlacedNode;
 
 /// What becomes of a provider.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Absent,
     Wrong,
@@ -261,25 +263,63 @@ fn a_kept_choice_that_fails_is_measured_anew() {
     assert_eq!(again.loads, [Provider::Cpu]);
 }
 
+/// The one file in a cache's directory.
+fn kept(directory: &Path) -> PathBuf {
+    let entries: Vec<_> = fs::read_dir(directory).unwrap().collect();
+    let [entry] = entries.as_slice() else {
+        panic!("{entries:?}");
+    };
+    entry.as_ref().unwrap().path()
+}
+
+/// Lets what was measured in `directory` be `by` older.
+fn age(directory: &Path, by: Duration) {
+    let file = kept(directory);
+    let mut entry: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let seconds = &mut entry["findings"]["measured"]["secs_since_epoch"];
+    *seconds = (seconds.as_u64().unwrap() - by.as_secs()).into();
+    fs::write(file, entry.to_string()).unwrap();
+}
+
+#[test]
+fn a_choice_is_remembered_with_what_was_passed_over_and_a_fault_for_a_day() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let cpu = (Provider::Cpu, Fate::Runs { left: 0, ms: 20 });
+    for (fates, outlives_a_day) in [
+        (vec![(Provider::Qnn, Fate::Wrong), cpu], false),
+        (vec![(Provider::Xnnpack, FAST), cpu], true),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let run = || {
+            let mut fakes = Fakes::new(&fates);
+            let mut cache = ProviderCache::open(directory.path(), subject());
+            let choice = choose(&ProviderLadder::auto(), &mut fakes, &mut cache).unwrap();
+            (outcomes(&choice), fakes.loads.len())
+        };
+        let (measured, loads) = run();
+        assert_eq!(loads, Provider::ALL.len());
+        age(directory.path(), 23 * HOUR);
+        assert_eq!(run(), (measured, 1));
+        age(directory.path(), 2 * HOUR);
+        assert_eq!(run().1 == 1, outlives_a_day, "{fates:?}");
+        assert_eq!(run().1, 1, "it counts from then on");
+    }
+}
+
 #[test]
 fn a_damaged_foreign_or_unwritable_cache_costs_a_measurement() {
     let directory = tempfile::tempdir().unwrap();
     let ladder = ProviderLadder::auto();
     let fates = [(Provider::Cpu, FAST)];
-    let run = |directory: &std::path::Path| {
+    let run = |directory: &Path| {
         let mut fakes = Fakes::new(&fates);
         let mut cache = ProviderCache::open(directory, subject());
         choose(&ladder, &mut fakes, &mut cache).unwrap();
         fakes.loads.len()
     };
     run(directory.path());
-    let file = std::fs::read_dir(directory.path())
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
-    let whole = std::fs::read_to_string(&file).unwrap();
+    let file = kept(directory.path());
+    let whole = fs::read_to_string(&file).unwrap();
     for content in [
         "",
         "{",
@@ -287,7 +327,7 @@ fn a_damaged_foreign_or_unwritable_cache_costs_a_measurement() {
         &whole[..whole.len() / 2],
         &whole.replace("board", "phone"),
     ] {
-        std::fs::write(&file, content).unwrap();
+        fs::write(&file, content).unwrap();
         assert_eq!(run(directory.path()), Provider::ALL.len(), "{content:?}");
         assert_eq!(run(directory.path()), 1, "the file was written anew");
     }
@@ -308,7 +348,7 @@ fn several_at_once_leave_one_whole_file() {
             });
         }
     });
-    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    kept(directory.path());
     let cache = ProviderCache::open(directory.path(), subject());
     assert_eq!(cache.reports().map(<[_]>::len), Some(1));
 }

@@ -87,6 +87,14 @@ impl ProviderReport {
 }
 
 impl ProviderOutcome {
+    /// Whether something went wrong that may go right another time: it crashed, refused or computed wrongly.
+    pub(crate) fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Wrong { .. } | Self::Crashed { .. }
+        )
+    }
+
     pub(crate) fn leaves(provider: Provider, placement: &Placement) -> Self {
         Self::LeavesNodes {
             nodes: placement.nodes().len(),
