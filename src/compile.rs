@@ -25,12 +25,12 @@ impl CompiledContext {
             .qnn()
             .ok_or_else(|| missing("name the QNN plugin library"))?;
         let target = qnn.target().ok_or_else(|| missing("name a target"))?;
+        // Before the compiler, which takes a large graph minutes.
+        let driver = Driver::of(qnn)?;
+        let graph = bundle.manifest().graph_digest()?;
         let file = &bundle.manifest().image_encoder.file;
         let model = bundle.model(file, ModelMemory::Private)?;
-        let onnx = session::compile(runtime, model.bytes(), options)
-            .map_err(|error| error.at(bundle.path(file)))?;
-        let graph = bundle.manifest().graph_digest()?;
-        let driver = Driver::of(qnn)?;
+        let onnx = session::compile(runtime, &model, options)?;
         let mut compiled = Self::new(onnx, graph, target, driver, runtime.version());
         compiled.cosine = encoder::test_compiled(runtime, bundle, options, &compiled)
             .map_err(|error| error.at(format!("the graph compiled for {target}")))?;
@@ -46,6 +46,7 @@ impl CompiledContext {
         let qnn = options
             .qnn()
             .ok_or_else(|| Error::caller("no QNN plugin library was named"))?;
-        context::read(path, qnn, bundle.manifest().graph_digest()?).map(|_| ())
+        let graph = bundle.manifest().graph_digest()?;
+        context::read(path, graph, qnn.target(), &Driver::of(qnn)?).map(|_| ())
     }
 }

@@ -104,21 +104,36 @@ impl CompiledContext {
     }
 }
 
-/// Where a compiled graph may lie: where the options say, or in the bundle's directory.
-pub(crate) fn place(qnn: &QnnOptions, bundle: Option<&Path>) -> Option<PathBuf> {
-    let path = match (qnn.context(), qnn.target(), bundle) {
-        (Some(path), _, _) => path.to_owned(),
-        (None, Some(target), Some(directory)) => directory.join(target.file_name()),
-        _ => return None,
+/// The compiled graphs that may be meant: the one that the options name, or those that lie in the directory for their
+/// target, or for any where they name none.
+pub(crate) fn places(qnn: &QnnOptions, bundle: Option<&Path>) -> Vec<PathBuf> {
+    if let Some(path) = qnn.context() {
+        return vec![path.to_owned()];
+    }
+    let Some(directory) = qnn.context_directory().or(bundle) else {
+        return Vec::new();
     };
-    path.exists().then_some(path)
+    HtpTarget::all()
+        .filter(|target| qnn.target().is_none_or(|only| only == *target))
+        .map(|target| directory.join(target.file_name()))
+        .filter(|path| path.exists())
+        .collect()
 }
 
-/// The compiled graph at `path`, if it was made from this graph, for this target, by this driver.
+/// The compiled graph at `path`, if it was made from this graph, for the options' target where they name one, by this
+/// driver.
 ///
 /// # Errors
 /// Naming the file, if it was made from or by anything else, if it is damaged or has no record.
-pub(crate) fn read(path: &Path, qnn: &QnnOptions, graph: Digest) -> Result<Model> {
+pub(crate) fn read(
+    path: &Path,
+    graph: Digest,
+    target: Option<HtpTarget>,
+    driver: &Driver,
+) -> Result<Model> {
+    if !path.exists() {
+        return Err(Error::caller("is not there").at(path.display()));
+    }
     let record = record_of(path);
     let json = read_file(&record, MAX_RECORD_BYTES)?;
     let record: Record = serde_json::from_slice((*json).as_ref()).map_err(|error| {
@@ -127,7 +142,7 @@ pub(crate) fn read(path: &Path, qnn: &QnnOptions, graph: Digest) -> Result<Model
             .at(record.display())
     })?;
     record
-        .check(qnn, graph)
+        .check(graph, target, driver)
         .map_err(|error| error.at(path.display()))?;
     let onnx = read_file(path, MAX_CONTEXT_BYTES)?;
     let bytes = (*onnx).as_ref();
@@ -138,7 +153,7 @@ pub(crate) fn read(path: &Path, qnn: &QnnOptions, graph: Digest) -> Result<Model
 }
 
 impl Record {
-    fn check(&self, qnn: &QnnOptions, graph: Digest) -> Result<()> {
+    fn check(&self, graph: Digest, target: Option<HtpTarget>, driver: &Driver) -> Result<()> {
         let refused = |what: String| Err(Error::machine(what));
         if self.schema != SCHEMA {
             return refused(format!(
@@ -149,13 +164,12 @@ impl Record {
         if self.graph_sha256 != graph {
             return refused("was compiled from another graph".to_owned());
         }
-        if let Some(target) = qnn.target().filter(|target| *target != self.target) {
+        if let Some(target) = target.filter(|target| *target != self.target) {
             return refused(format!("was compiled for {}, not {target}", self.target));
         }
-        let driver = Driver::of(qnn)?;
         // One made on another architecture was made by another build in any case: there the NPU's own check of versions
         // and the self-test decide.
-        if driver != self.driver && driver.arch == self.driver.arch {
+        if *driver != self.driver && driver.arch == self.driver.arch {
             return refused("was compiled by another driver".to_owned());
         }
         Ok(())

@@ -35,6 +35,7 @@ pub struct QnnOptions {
     backend: Option<PathBuf>,
     target: Option<HtpTarget>,
     context: Option<PathBuf>,
+    context_directory: Option<PathBuf>,
 }
 
 impl QnnOptions {
@@ -45,6 +46,7 @@ impl QnnOptions {
             backend: None,
             target: None,
             context: None,
+            context_directory: None,
         }
     }
 
@@ -60,11 +62,18 @@ impl QnnOptions {
         self
     }
 
-    /// A graph compiled ahead of time ([`CompiledContext`](crate::CompiledContext)). It is used where it fits; where it
-    /// does not, or is not there, the graph is compiled at every start. Unless set, one that lies in the bundle's
-    /// directory under its [`file_name`](HtpTarget::file_name) is looked for.
+    /// A graph compiled ahead of time ([`CompiledContext`](crate::CompiledContext)), and no other. It is used where it
+    /// fits; where it does not, or is not there, a warning says so and the graph is compiled at the start.
     pub fn with_context(mut self, context: impl Into<PathBuf>) -> Self {
         self.context = Some(context.into());
+        self
+    }
+
+    /// Where a graph compiled ahead of time is looked for under its [`file_name`](HtpTarget::file_name), unless
+    /// [`with_context`](Self::with_context) names one; the bundle's directory unless set. Without a target, one that lies
+    /// there is taken whatever it was compiled for: the NPU refuses what is not its own. Several are none.
+    pub fn with_context_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.context_directory = Some(directory.into());
         self
     }
 
@@ -92,6 +101,11 @@ impl QnnOptions {
     pub fn context(&self) -> Option<&Path> {
         self.context.as_deref()
     }
+
+    /// Where compiled graphs are looked for, where it was set.
+    pub fn context_directory(&self) -> Option<&Path> {
+        self.context_directory.as_deref()
+    }
 }
 
 /// A version of Qualcomm's Hexagon Tensor Processor, written `htp-v75`.
@@ -111,6 +125,11 @@ pub struct HtpTarget(u8);
 impl HtpTarget {
     /// The versions that the plugin knows; it takes any other for its default, and does not fail.
     const KNOWN: [u8; 6] = [68, 69, 73, 75, 79, 81];
+
+    /// Those that the plugin knows, the oldest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::KNOWN.into_iter().map(Self)
+    }
 
     /// The number in its name.
     pub fn version(self) -> u8 {
@@ -135,12 +154,10 @@ impl FromStr for HtpTarget {
     /// # Errors
     /// [`ErrorKind::Caller`](crate::ErrorKind::Caller), naming `text`, if it is none of the targets.
     fn from_str(text: &str) -> Result<Self> {
-        Self::KNOWN
-            .into_iter()
-            .map(Self)
+        Self::all()
             .find(|known| known.to_string() == text)
             .ok_or_else(|| {
-                let names: Vec<String> = Self::KNOWN.iter().map(|&v| Self(v).to_string()).collect();
+                let names: Vec<String> = Self::all().map(|known| known.to_string()).collect();
                 Error::unknown(text, "target", &names)
             })
     }

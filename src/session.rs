@@ -23,6 +23,7 @@ use crate::runtime::Runtime;
 
 pub(crate) use compile::compile;
 pub(crate) use environment::Environment;
+use environment::overhear;
 pub use options::SessionOptions;
 
 /// The version of ONNX Runtime's C interface that `ort` asks for.
@@ -67,6 +68,7 @@ pub struct Session {
     input_tensor: InputTensor,
     output_tensor: Tensor<f32>,
     placement: Option<Placement>,
+    overheard: Option<String>,
     // Weights are used where they lie in it, so it is dropped last.
     model: Option<Model>,
 }
@@ -160,7 +162,8 @@ impl Session {
         }
         // From here on ONNX Runtime reads `model` until the session is dropped: so here, in `around` and `bind`, where
         // parameters are dropped in reverse order and after all else, and in `Session` the model goes last.
-        let loaded = model.releasing(|| builder.commit_from_memory(model.bytes()));
+        let load = || model.releasing(|| builder.commit_from_memory(model.bytes()));
+        let (loaded, overheard) = overhear(load);
         // What is said of a file that changed meanwhile says nothing.
         model.check()?;
         let session = loaded.map_err(refused)?;
@@ -170,6 +173,7 @@ impl Session {
         };
         let mut session = Self::around(in_place.then_some(model), session)?;
         session.placement = placement;
+        session.overheard = overheard;
         Ok(session)
     }
 
@@ -184,6 +188,11 @@ impl Session {
     /// Which nodes run where, where it was recorded.
     pub(crate) fn placement(&self) -> Option<&Placement> {
         self.placement.as_ref()
+    }
+
+    /// The first error that ONNX Runtime logged while it loaded the graph all the same.
+    pub(crate) fn overheard(&self) -> Option<&str> {
+        self.overheard.as_deref()
     }
 
     fn around(model: Option<Model>, session: ort::session::Session) -> Result<Self> {
@@ -231,6 +240,7 @@ impl Session {
             input_tensor,
             output_tensor,
             placement: None,
+            overheard: None,
             model,
         })
     }

@@ -2,10 +2,12 @@
 //!
 //! CLIPGATE_TEST_QNN names the folder of the plugin: `onnxruntime_qnn` of the PyPI package `onnxruntime-qnn` 2.7.0.
 
+mod places;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use clipgate::{
     Bundle, CompiledContext, DecodeLimits, Embedding, HtpTarget, ImageEncoder, Provider,
@@ -56,12 +58,16 @@ fn embeddings(encoder: &mut ImageEncoder) -> Vec<Embedding> {
 }
 
 fn clipgate(plugin: &Path, cache: &Path, arguments: &[&str]) -> Output {
-    command(arguments)
+    clipgate_command(plugin, cache, arguments).output().unwrap()
+}
+
+fn clipgate_command(plugin: &Path, cache: &Path, arguments: &[&str]) -> Command {
+    let mut command = command(arguments);
+    command
         .env("CLIPGATE_QNN_LIBRARY", plugin)
         .env("ORT_DYLIB_PATH", runtime().path())
-        .env("XDG_CACHE_HOME", cache)
-        .output()
-        .unwrap()
+        .env("XDG_CACHE_HOME", cache);
+    command
 }
 
 /// The one line on standard output: the emulator's greeting goes elsewhere.

@@ -1,5 +1,7 @@
 //! Providers that are not there, do not load, crash or are measured, as the command's user and the library's meet them.
 
+mod cache;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -49,7 +51,7 @@ fn assert_passed_over(library: &Path, reason: &str) {
 
 #[test]
 fn a_provider_that_the_library_lacks_is_named_and_the_cpu_answers() {
-    for name in ["xnnpack", "acl", "nnapi", "coreml", "qnn"] {
+    for name in ["xnnpack", "acl", "nnapi", "coreml"] {
         let output = clipgate(&["classify", "--provider", name, PHOTO]);
         assert_eq!(status(&output), 0, "{}", stderr(&output));
         let absent = format!("provider {name}: absent: ");
@@ -59,6 +61,62 @@ fn a_provider_that_the_library_lacks_is_named_and_the_cpu_answers() {
         assert_eq!(status(&output), 2, "{name}! must be an error");
         assert!(stderr(&output).contains("is required, but absent"));
     }
+}
+
+#[test]
+fn qnn_without_its_plugin_says_how_to_name_it() {
+    let run = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        command.env_remove("CLIPGATE_QNN_LIBRARY").output().unwrap()
+    };
+    let tried = run(&["classify", "--provider=qnn", PHOTO]);
+    assert_eq!(status(&tried), 0, "{}", stderr(&tried));
+    assert!(stderr(&tried).contains("provider qnn: absent: "));
+    let required = run(&["classify", "--provider=qnn!", PHOTO]);
+    let compiled = run(&["compile", "--target=htp-v75"]);
+    for output in [&required, &compiled] {
+        assert_eq!(status(output), 2);
+        assert_eq!(stdout(output), "");
+    }
+    for output in [tried, required, compiled] {
+        for name in ["--qnn-library", "CLIPGATE_QNN_LIBRARY"] {
+            assert!(stderr(&output).contains(name), "{}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn where_no_image_graph_runs_a_required_provider_is_an_error_and_another_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors").display().to_string();
+    let embeds = folder.path().join("embeds.safetensors");
+    let embeds = embeds.display().to_string();
+    let made = clipgate(&["embed", PHOTO, "-o", &embeds]);
+    assert_eq!(status(&made), 0, "{}", stderr(&made));
+    let cases: [(&[&str], bool); 4] = [
+        (&["embed", "--text", "a cat", "-o", &out], true),
+        (&["labels", "build", "--labels=goldfish", "-o", &out], true),
+        (&["inspect"], true),
+        // The file has no labels, which is found out only afterwards.
+        (&["calibrate", "--embeddings", &embeds, "-o", &out], false),
+    ];
+    for (arguments, succeeds) in cases {
+        let with = |provider| clipgate(&[arguments, &[provider]].concat());
+        let required = with("--provider=nnapi!");
+        assert_eq!(status(&required), 2, "{arguments:?}");
+        let told = stderr(&required);
+        assert!(told.starts_with("clipgate: --provider nnapi!: "), "{told}");
+        let tried = with("--provider=nnapi");
+        assert_eq!(status(&tried) == 0, succeeds, "{}", stderr(&tried));
+        let told = stderr(&tried);
+        assert!(told.contains("--provider nnapi,cpu: "), "{told}");
+        let cpu = with("--provider=cpu!");
+        assert!(!stderr(&cpu).contains("--provider"), "{}", stderr(&cpu));
+    }
+    let own_labels = ["classify", "--labels=goldfish", "--provider=nnapi", PHOTO];
+    let told = clipgate(&own_labels);
+    assert_eq!(status(&told), 0, "{}", stderr(&told));
+    assert!(stderr(&told).contains("provider nnapi: absent"));
 }
 
 #[test]
@@ -175,50 +233,7 @@ fn a_plugin_that_crashes_takes_nothing_down() {
 }
 
 #[test]
-fn auto_measures_keeps_and_measures_again_where_nothing_can_be_kept() {
-    let bench = [
-        "bench",
-        "--provider=auto",
-        "--size=64x64",
-        "--iterations=20",
-        "--starts=0",
-        "--format=json",
-    ];
-    let cache = tempfile::tempdir().unwrap();
-    for _ in 0..2 {
-        let output = with_cache(cache.path(), &bench).output().unwrap();
-        assert_eq!(status(&output), 0, "{}", stderr(&output));
-        assert_eq!(json_lines(&output)[0]["provider"], "cpu");
-        let kept = cache.path().join("clipgate/providers");
-        assert_eq!(fs::read_dir(&kept).unwrap().count(), 1);
-    }
-    let untouched = tempfile::tempdir().unwrap();
-    let arguments = [&bench[..], &["--no-provider-cache"]].concat();
-    let output = with_cache(untouched.path(), &arguments).output().unwrap();
-    assert_eq!(status(&output), 0, "{}", stderr(&output));
-    assert_eq!(fs::read_dir(untouched.path()).unwrap().count(), 0);
-    // No directory can be made below a file, whoever asks; /dev/full cannot be written to.
-    let output = with_cache(Path::new("/dev/full"), &bench).output().unwrap();
-    assert_eq!(status(&output), 0, "{}", stderr(&output));
-    assert!(
-        stderr(&output).contains("is not kept"),
-        "{}",
-        stderr(&output)
-    );
-}
-
-#[test]
 fn to_compile_takes_a_plugin_and_a_target() {
-    let output = command(&["compile", "--target", "htp-v75"])
-        .env_remove("CLIPGATE_QNN_LIBRARY")
-        .output()
-        .unwrap();
-    assert_eq!(status(&output), 2);
-    assert!(
-        stderr(&output).contains("--qnn-library"),
-        "{}",
-        stderr(&output)
-    );
     let output = clipgate(&["compile", "--target", "htp-v74"]);
     assert_eq!(status(&output), 2);
     assert!(stderr(&output).contains("htp-v75"), "{}", stderr(&output));
@@ -227,4 +242,40 @@ fn to_compile_takes_a_plugin_and_a_target() {
     let bundle = Bundle::embedded().unwrap();
     let error = clipgate::CompiledContext::compile(&runtime(), &bundle, &options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Caller);
+}
+
+#[test]
+fn to_compile_asks_for_the_output_first_and_blames_a_bad_plugin_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = file(&folder, "plugin.so", b"no library");
+    file(&folder, BACKEND, b"backend");
+    let compile = |bundle: &Path, output: &Path| {
+        let [bundle, output, plugin] =
+            [bundle, output, &plugin].map(|path| path.display().to_string());
+        let output = clipgate(&[
+            "compile",
+            "--target=htp-v75",
+            &bundle,
+            "-o",
+            &output,
+            "--qnn-library",
+            &plugin,
+        ]);
+        assert_eq!(status(&output), 2);
+        stderr(&output).to_owned()
+    };
+    let bundle = Path::new("models/pocket");
+    for (output, why) in [
+        ("/no/such/folder/context.onnx", "its folder does not exist"),
+        ("/dev/null", "is no file"),
+        ("models", "is a folder"),
+        ("Cargo.toml", "was not compiled by clipgate"),
+    ] {
+        let told = compile(bundle, Path::new(output));
+        assert!(told.contains(output) && told.contains(why), "{told}");
+    }
+    let told = compile(bundle, &folder.path().join("context.onnx"));
+    let blamed = format!("clipgate: {}: is no shared library", plugin.display());
+    assert!(told.contains(&blamed), "{told}");
+    assert!(!told.contains("image_encoder.onnx"), "{told}");
 }

@@ -1,5 +1,7 @@
 //! Opens a bundle's image graph on the provider that is to run it.
 
+use std::cell::OnceCell;
+use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,8 +12,8 @@ use crate::context::{self, CompiledContext};
 use crate::device;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::provider::{Placement, Provider, ProviderOutcome};
-use crate::qnn::{self, Driver};
+use crate::provider::{Provider, ProviderOutcome};
+use crate::qnn::{self, Driver, QnnOptions};
 use crate::runtime::Runtime;
 use crate::session::{Session, SessionOptions, Target, Unloaded};
 
@@ -24,19 +26,20 @@ pub(super) fn open(
     // The small file first: the large one is then used right after it was checked.
     let selftest = bundle.selftest()?;
     let read = start.elapsed();
-    let mut cache = match options.provider_cache() {
-        Some(directory) if !options.providers().is_cpu() => {
-            ProviderCache::open(directory, subject(runtime, bundle, options)?)
-        }
-        _ => ProviderCache::none(),
-    };
     let mut opening = Opening {
         runtime,
         bundle,
         options,
         selftest: &selftest,
         read,
+        driver: OnceCell::new(),
         survivors: Vec::new(),
+    };
+    let mut cache = match options.provider_cache() {
+        Some(directory) if !options.providers().is_cpu() => {
+            ProviderCache::open(directory, opening.subject()?)
+        }
+        _ => ProviderCache::none(),
     };
     opening.survivors = Provider::ALL
         .into_iter()
@@ -67,6 +70,7 @@ pub(crate) fn test_compiled(
         options,
         selftest: &selftest,
         read: Duration::ZERO,
+        driver: OnceCell::new(),
         survivors: Vec::new(),
     };
     let model = Model::private(
@@ -77,31 +81,6 @@ pub(crate) fn test_compiled(
     Ok(tested.map_err(|failure| failure.error)?.cosine)
 }
 
-/// What findings about this graph's providers depend on.
-fn subject(runtime: &Runtime, bundle: &Bundle, options: &SessionOptions) -> Result<Subject> {
-    // One that cannot be read cannot be loaded either: that is found out anew each time.
-    let driver = options.qnn().and_then(|qnn| Driver::of(qnn).ok());
-    let installation = options.qnn().map(|qnn| {
-        let context = context::place(qnn, bundle.directory());
-        qnn::installation(qnn, context.as_deref())
-    });
-    Ok(Subject {
-        clipgate: env!("CARGO_PKG_VERSION").to_owned(),
-        device: device::describe(),
-        onnxruntime: runtime.version().to_owned(),
-        onnxruntime_bytes: std::fs::metadata(runtime.path()).map_or(0, |file| file.len()),
-        driver,
-        installation,
-        options: format!(
-            "{} threads, spinning {}, target {:?}",
-            options.threads(),
-            options.spinning(),
-            options.qnn().and_then(|qnn| qnn.target())
-        ),
-        graph: bundle.manifest().graph_digest()?,
-    })
-}
-
 struct Opening<'a> {
     runtime: &'a Runtime,
     bundle: &'a Bundle,
@@ -109,6 +88,8 @@ struct Opening<'a> {
     selftest: &'a SelfTest,
     /// Time that the self-test's file took.
     read: Duration,
+    /// The build of Qualcomm's plugin, once it was asked for: its digest takes a while.
+    driver: OnceCell<Driver>,
     /// Providers that passed their probe.
     survivors: Vec<Provider>,
 }
@@ -150,6 +131,41 @@ impl Candidates for Opening<'_> {
 }
 
 impl Opening<'_> {
+    /// What findings about this graph's providers depend on.
+    fn subject(&self) -> Result<Subject> {
+        let tried = self.options.providers().rungs();
+        let is_tried = tried.iter().any(|rung| rung.provider == Provider::Qnn);
+        let qnn = self.options.qnn().filter(|_| is_tried);
+        let installation = qnn.map(|qnn| {
+            let contexts = context::places(qnn, self.bundle.directory());
+            qnn::installation(qnn, &contexts)
+        });
+        Ok(Subject {
+            clipgate: env!("CARGO_PKG_VERSION").to_owned(),
+            device: device::describe(),
+            onnxruntime: self.runtime.version().to_owned(),
+            onnxruntime_bytes: fs::metadata(self.runtime.path()).map_or(0, |file| file.len()),
+            // One that cannot be read cannot be loaded either: that is found out anew each time.
+            driver: qnn.and_then(|qnn| self.driver(qnn).ok().cloned()),
+            installation,
+            options: format!(
+                "{} threads, spinning {}, target {:?}",
+                self.options.threads(),
+                self.options.spinning(),
+                qnn.and_then(|qnn| qnn.target())
+            ),
+            graph: self.bundle.manifest().graph_digest()?,
+        })
+    }
+
+    fn driver(&self, qnn: &QnnOptions) -> Result<&Driver> {
+        if let Some(driver) = self.driver.get() {
+            return Ok(driver);
+        }
+        let driver = Driver::of(qnn)?;
+        Ok(self.driver.get_or_init(|| driver))
+    }
+
     fn probe(&mut self, provider: Provider) -> Result<(), Failure> {
         let Some(probe) = self.options.probe() else {
             return Ok(());
@@ -174,11 +190,27 @@ impl Opening<'_> {
     /// The graph as it was compiled ahead of time, if there is one that fits.
     fn context(&self) -> Option<Model> {
         let qnn = self.options.qnn()?;
-        let path = context::place(qnn, self.bundle.directory())?;
-        let read = || context::read(&path, qnn, self.bundle.manifest().graph_digest()?);
-        read()
-            .map_err(|error| log::warn!("{}: the graph is compiled anew", error.report()))
-            .ok()
+        let found = || -> Result<Option<Model>> {
+            let graph = self.bundle.manifest().graph_digest()?;
+            match context::places(qnn, self.bundle.directory()).as_slice() {
+                [] => Ok(None),
+                [path] => context::read(path, graph, qnn.target(), self.driver(qnn)?).map(Some),
+                several => {
+                    let names: Vec<String> = several
+                        .iter()
+                        .map(|path| path.display().to_string())
+                        .collect();
+                    Err(Error::caller(format!(
+                        "{}: which of these compiled graphs is meant, a target has to say",
+                        names.join(", ")
+                    )))
+                }
+            }
+        };
+        found().unwrap_or_else(|error| {
+            log::warn!("{}: the graph is compiled anew", error.report());
+            None
+        })
     }
 
     fn load_model(
@@ -201,13 +233,11 @@ impl Opening<'_> {
             Unloaded::Refused(error) => refused(error.at(&place)),
             absent => unloaded(absent),
         })?;
+        check_used(provider, &session)?;
+        if whole {
+            check_whole(provider, &session)?;
+        }
         let placement = session.placement().cloned();
-        if whole && let Some(placement) = &placement {
-            check_whole(provider, placement)?;
-        }
-        if let Some(placement) = &placement {
-            check_used(provider, placement)?;
-        }
         let session_time = begin.elapsed();
         let at_place = |error: Error| error.at(&place);
         let mut encoder =
@@ -239,11 +269,11 @@ impl Opening<'_> {
             provider,
             whole: false,
         };
-        let placement = self.model().ok().and_then(|model| {
+        let checked = self.model().ok().and_then(|model| {
             let session = Session::load_on(self.runtime, model, self.options, part).ok()?;
-            session.placement().cloned()
+            Some(check_used(provider, &session).and_then(|()| check_whole(provider, &session)))
         });
-        match placement.map(|placement| check_whole(provider, &placement)) {
+        match checked {
             Some(Err(failure)) => failure,
             _ => refused(error),
         }
@@ -265,17 +295,28 @@ fn refused(error: Error) -> Failure {
     Failure::new(ProviderOutcome::Refused { reason }, error)
 }
 
-/// Refuses a provider that runs nothing: what is measured then is the CPU under another name.
-fn check_used(provider: Provider, placement: &Placement) -> Result<(), Failure> {
+/// Refuses a provider that runs nothing: what is measured then is the CPU under another name. Why, its log said.
+fn check_used(provider: Provider, session: &Session) -> Result<(), Failure> {
+    let Some(placement) = session.placement() else {
+        return Ok(());
+    };
     let nodes = placement.nodes().len();
     if nodes == 0 || placement.outside(provider).count() < nodes {
         return Ok(());
     }
-    let what = "runs no node of the graph: why, ONNX Runtime's log says";
-    Err(refused(Error::machine(what)))
+    let why = session.overheard().unwrap_or("it does not say why");
+    Err(Failure {
+        placement: Some(placement.clone()),
+        ..refused(Error::machine(format!(
+            "runs none of its {nodes} nodes: {why}"
+        )))
+    })
 }
 
-fn check_whole(provider: Provider, placement: &Placement) -> Result<(), Failure> {
+fn check_whole(provider: Provider, session: &Session) -> Result<(), Failure> {
+    let Some(placement) = session.placement() else {
+        return Ok(());
+    };
     if placement.outside(provider).next().is_none() {
         return Ok(());
     }

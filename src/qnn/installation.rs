@@ -10,9 +10,9 @@ use crate::digest::Digest;
 /// More files than any installation has.
 const MOST_FILES: usize = 4096;
 
-/// Names, sizes and times of the files that the plugin may load, and of the compiled graph: the two libraries of a
+/// Names, sizes and times of the files that the plugin may load, and of the compiled graphs: the two libraries of a
 /// [`Driver`](super::Driver) are not all of them. A provider that survived its first try may crash with others.
-pub(crate) fn installation(options: &QnnOptions, context: Option<&Path>) -> Digest {
+pub(crate) fn installation(options: &QnnOptions, contexts: &[PathBuf]) -> Digest {
     let backend = options.backend();
     let folders = [options.library(), &backend]
         .into_iter()
@@ -23,7 +23,7 @@ pub(crate) fn installation(options: &QnnOptions, context: Option<&Path>) -> Dige
         .flat_map(|entries| entries.take(MOST_FILES))
         .filter_map(|entry| described(&entry.ok()?.path()))
         .collect();
-    files.extend(context.and_then(described));
+    files.extend(contexts.iter().filter_map(|path| described(path)));
     let lines: Vec<String> = files.into_iter().collect();
     Digest::of(lines.join("\n").as_bytes())
 }
@@ -60,13 +60,14 @@ mod tests {
         fs::write(&plugin, "plugin").unwrap();
         let options = QnnOptions::new(plugin);
         let context = folder.path().join("context.onnx");
-        let now = || installation(&options, Some(&context));
+        let contexts = [context.clone()];
+        let now = || installation(&options, &contexts);
         let mut seen = vec![now()];
         for (path, content) in [
             (libs.join("libc++.so"), "one"),
             (libs.join("libc++.so"), "another"),
             (package.join("libQnnHtp.so"), "backend"),
-            (context.clone(), "context"),
+            (context, "context"),
         ] {
             fs::write(path, content).unwrap();
             assert!(!seen.contains(&now()), "{content}");

@@ -1,5 +1,6 @@
 //! ONNX Runtime's environment, and the plugin that it has loaded.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,6 +9,9 @@ use ort::logging::LogLevel;
 use crate::error::{Error, Result};
 use crate::provider::Provider;
 use crate::runtime::check_library;
+
+/// The most characters of a logged error that are kept.
+const MOST_OVERHEARD: usize = 400;
 
 /// One a process, kept by [`Runtime`](crate::Runtime).
 pub(crate) struct Environment {
@@ -75,6 +79,19 @@ impl Environment {
     }
 }
 
+thread_local! {
+    /// The first error that ONNX Runtime logged on this thread, while somebody listens.
+    static FIRST_ERROR: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Does `work`, and tells the first error that ONNX Runtime logged meanwhile: what keeps a provider from running anything
+/// is said nowhere else. Sessions are made on the thread that asks for them.
+pub(super) fn overhear<T>(work: impl FnOnce() -> T) -> (T, Option<String>) {
+    FIRST_ERROR.take();
+    let done = work();
+    (done, FIRST_ERROR.take())
+}
+
 /// Passes a line of ONNX Runtime's log on. Below warnings there is only noise, from before the level is set.
 fn forward_log(level: LogLevel, _category: &str, _id: &str, location: &str, message: &str) {
     let level = match level {
@@ -82,5 +99,13 @@ fn forward_log(level: LogLevel, _category: &str, _id: &str, location: &str, mess
         LogLevel::Warning => log::Level::Warn,
         LogLevel::Error | LogLevel::Fatal => log::Level::Error,
     };
+    if level == log::Level::Error {
+        // Not while the thread ends, when there is nowhere to keep it.
+        let _ = FIRST_ERROR.try_with(|first| {
+            first
+                .borrow_mut()
+                .get_or_insert_with(|| message.trim().chars().take(MOST_OVERHEARD).collect());
+        });
+    }
     log::log!(target: "onnxruntime", level, "{message} ({location})");
 }

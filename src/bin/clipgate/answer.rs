@@ -56,10 +56,11 @@ impl AnswerArgs {
             None => bundle.calibration()?,
         };
         let mut options = Classifier::options()
-            .session(session.clone())
+            .session(session)
             .calibration(calibration)
             .preprocessing(decode.mode())
             .top_k(self.top_k);
+        let session = self.model.on_cpu()?;
         let own = match &self.labels {
             Some(labels) if self.no_negatives => {
                 let bank = inputs::labels_in_words(labels, &runtime, &bundle, session)?;

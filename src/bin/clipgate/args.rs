@@ -310,8 +310,8 @@ pub(crate) struct ShowArgs {
 #[command(
     after_help = "Needs Qualcomm's plugin for Linux x86-64 (`pip install onnxruntime-qnn==2.7.0`; read its licence), which \
 compiles for every target and emulates it. The result lies in the bundle's directory, in the user's cache for the embedded \
-model, or where -o says, with a record in JSON beside it. `--provider qnn --qnn-target TARGET` uses it where it fits: graph, \
-target and driver are compared."
+model, or where -o says, with a record in JSON beside it. `--provider qnn` uses it where it fits: graph and driver are \
+compared, and the target with `--qnn-target TARGET`. Elsewhere `--qnn-context FILE` names it."
 )]
 pub(crate) struct CompileArgs {
     /// Bundle directory [default: the embedded pocket model]

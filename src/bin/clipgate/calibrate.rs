@@ -16,6 +16,7 @@ use crate::args::{CalibrateArgs, Format, MethodArg, RuleArgs};
 use crate::exit_code::Outcome;
 use crate::labelled::{Embedded, ImageList};
 use crate::output::Output;
+use crate::provider::NO_IMAGES;
 use crate::{inputs, report, runtime_search};
 use summary::Passed;
 
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &CalibrateArgs, format: Format) -> Result<Outcome> {
         args.bank.as_deref(),
         &runtime,
         &bundle,
-        args.model.session()?,
+        args.model.on_cpu()?,
     )?;
     let mut source = Source::new(args, &runtime, &bundle, &bank, &output, format)?;
     let labelled = without_copies(source.labelled()?);
@@ -165,9 +166,13 @@ impl<'a> Source<'a> {
         format: Format,
     ) -> Result<Self> {
         let has_images = args.images.is_some() || args.ood.as_ref().is_some_and(|ood| ood.is_dir());
-        let encoder = has_images
-            .then(|| ImageEncoder::open(runtime, bundle, args.model.session()?))
-            .transpose()?;
+        let encoder = match has_images {
+            true => Some(ImageEncoder::open(runtime, bundle, args.model.session()?)?),
+            false => {
+                args.model.provider.refuse_without_images(NO_IMAGES)?;
+                None
+            }
+        };
         Ok(Self {
             args,
             bank,

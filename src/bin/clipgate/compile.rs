@@ -11,7 +11,8 @@ use clipgate::{
 
 use crate::args::{CompileArgs, Format};
 use crate::exit_code::Outcome;
-use crate::provider::{QnnArgs, embedded_context};
+use crate::output::Output;
+use crate::provider::{QnnArgs, embedded_contexts, no_plugin_named};
 use crate::{inputs, report, runtime_search};
 
 pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Outcome> {
@@ -20,28 +21,28 @@ pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Outcome> {
     let plugin = QnnArgs {
         qnn_library: args.qnn_library.clone(),
         qnn_target: Some(target),
+        qnn_context: None,
     };
-    let output = match &args.output {
+    let qnn = plugin
+        .options(args.bundle.as_ref())
+        .ok_or_else(no_plugin_named)?;
+    let path = match &args.output {
         Some(output) => output.clone(),
         None => beside(&bundle, target)?,
     };
-    let qnn = plugin.options(args.bundle.as_ref()).ok_or_else(|| {
-        caller(
-            "name Qualcomm's plugin with --qnn-library or CLIPGATE_QNN_LIBRARY: `pip install onnxruntime-qnn` brings it, \
-             under a licence that is yours to accept",
-        )
-    })?;
+    let is_there = path.exists();
+    if is_there && path.is_file() && !CompiledContext::has_record(&path) {
+        return Err(
+            caller("is there already and was not compiled by clipgate: name another file")
+                .at(path.display()),
+        );
+    }
+    let output = Output::at(&path)?.file()?;
     let runtime = runtime_search::load()?;
     let options = SessionOptions::default()
         .with_providers(ProviderLadder::required(Provider::Qnn))
-        .with_qnn(qnn.with_context(&output));
-    if output.exists() {
-        if !CompiledContext::has_record(&output) {
-            return Err(caller(
-                "is there already and was not compiled by clipgate: name another file",
-            )
-            .at(output.display()));
-        }
+        .with_qnn(qnn);
+    if is_there {
         match CompiledContext::check(&output, &bundle, &options) {
             Ok(()) => return Ok(tell(format, &output, target, None)),
             Err(error) => report::note(&format!("{}: compiling it anew", error.report())),
@@ -62,16 +63,14 @@ fn beside(bundle: &Bundle, target: HtpTarget) -> Result<PathBuf> {
     if let Some(directory) = bundle.directory() {
         return Ok(directory.join(target.file_name()));
     }
-    let path = embedded_context(target)
+    let folder = embedded_contexts()
         .ok_or_else(|| caller("the embedded model has no directory: name a file with -o"))?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|error| {
-            Error::new(ErrorKind::Machine, "cannot be made")
-                .with_source(error)
-                .at(folder.display())
-        })?;
-    }
-    Ok(path)
+    fs::create_dir_all(&folder).map_err(|error| {
+        Error::new(ErrorKind::Machine, "cannot be made")
+            .with_source(error)
+            .at(folder.display())
+    })?;
+    Ok(folder.join(target.file_name()))
 }
 
 /// Says what lies at `output`; `made` if it was not there before, with the time that it took.

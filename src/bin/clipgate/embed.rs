@@ -36,7 +36,7 @@ pub(crate) fn run(args: &EmbedArgs, format: Format) -> Result<Outcome> {
         ];
         ("image_embeds", "paths", made_by, outcome)
     } else {
-        let mut encoder = TextEncoder::open(&runtime, &bundle, args.model.session()?)?;
+        let mut encoder = TextEncoder::open(&runtime, &bundle, args.model.text_session()?)?;
         let mut outcome = Outcome::Answered;
         for (index, text) in args.text.iter().enumerate() {
             match encoder.encode(text) {

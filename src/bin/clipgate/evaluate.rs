@@ -23,6 +23,7 @@ use crate::exit_code::Outcome;
 use crate::labelled::Embedded;
 use crate::numbers::count;
 use crate::output::Output;
+use crate::provider::NO_IMAGES;
 use crate::{report, runtime_search};
 
 pub(crate) use args::EvaluateArgs;
@@ -160,7 +161,9 @@ fn embed(
         }
     }
     let mut seen = Vec::new();
-    if !lists.is_empty() {
+    if lists.is_empty() {
+        args.model.provider.refuse_without_images(NO_IMAGES)?;
+    } else {
         let mut workers = models::workers(models, args, runtime)?;
         let seen_by: Vec<_> = models
             .iter()

@@ -46,7 +46,14 @@ impl ModelArgs {
             format!("--model-memory={memory}"),
         ];
         let options = self.on_cpu()?;
-        Ok(self.provider.apply(options, self.bundle.as_ref(), &model))
+        self.provider.apply(options, self.bundle.as_ref(), &model)
+    }
+
+    /// For a command that runs the text graph alone.
+    pub(crate) fn text_session(&self) -> Result<SessionOptions> {
+        self.provider
+            .refuse_without_images("text graphs run on the CPU, and no other is run here")?;
+        self.on_cpu()
     }
 
     /// The same without the options about providers.

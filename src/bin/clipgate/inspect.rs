@@ -3,8 +3,8 @@
 mod placement;
 
 use clipgate::{
-    Bundle, Calibration, ImageEncoder, Interpolation, LabelBank, Manifest, Preprocessing, Resize,
-    Result, SessionOptions,
+    Bundle, Calibration, ImageEncoder, Interpolation, LabelBank, Manifest, Preprocessing, Provider,
+    Resize, Result, SessionOptions,
 };
 
 use crate::args::{Format, InspectArgs, ShowArgs};
@@ -13,6 +13,10 @@ use crate::{inputs, report, runtime_search};
 
 pub(crate) fn run(show: &ShowArgs, format: Format) -> Result<Outcome> {
     let args = &show.inspected;
+    if !show.placement {
+        args.provider
+            .refuse_without_images("no graph is run without --placement")?;
+    }
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     let manifest = bundle.manifest();
     let bank = manifest
@@ -25,6 +29,7 @@ pub(crate) fn run(show: &ShowArgs, format: Format) -> Result<Outcome> {
         true => Some(encoder(&bundle, args)?),
         false => None,
     };
+    let runs_text = show.placement && manifest.text_encoder.is_some();
     match format {
         Format::Json => report::json(&serde_json::json!({
             "location": bundle.location(),
@@ -35,11 +40,17 @@ pub(crate) fn run(show: &ShowArgs, format: Format) -> Result<Outcome> {
             "calibration": calibration,
             "provider": encoder.as_ref().and_then(ImageEncoder::provider),
             "providers": encoder.as_ref().map(placement::json),
+            "text_provider": runs_text.then_some(Provider::Cpu),
         })),
         Format::Text => {
             report::line(&describe(&bundle, bank.as_ref(), calibration.as_ref()));
             if let Some(encoder) = &encoder {
                 report::line(&format!("providers\n{}", placement::describe(encoder)));
+            }
+            if runs_text {
+                report::line(
+                    "text graph: cpu, whatever runs the image graph: a bundle has no self-test for it",
+                );
             }
         }
     }
@@ -50,7 +61,7 @@ pub(crate) fn run(show: &ShowArgs, format: Format) -> Result<Outcome> {
 fn encoder(bundle: &Bundle, args: &InspectArgs) -> Result<ImageEncoder> {
     let options = args
         .provider
-        .apply(SessionOptions::default(), args.bundle.as_ref(), &[])
+        .apply(SessionOptions::default(), args.bundle.as_ref(), &[])?
         .with_placement(true);
     ImageEncoder::open(&runtime_search::load()?, bundle, options)
 }

@@ -30,7 +30,7 @@ pub(crate) fn build(args: &BuildArgs, format: Format) -> Result<Outcome> {
     let templates = templates.unwrap_or_default();
     let runtime = runtime_search::load()?;
     let bundle = inputs::bundle(args.model.bundle.as_deref())?;
-    let mut encoder = TextEncoder::open(&runtime, &bundle, args.model.session()?)?;
+    let mut encoder = TextEncoder::open(&runtime, &bundle, args.model.text_session()?)?;
     let progress = report::progress(names.len(), "embedding labels");
     let bank: Result<LabelBank> = encoder.label_bank(&names, &templates, |done| {
         progress.set_position(done as u64);

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use clipgate::file::replace_file;
 use clipgate::{Error, ErrorKind, Result};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -74,6 +75,17 @@ impl Output {
         }
     }
 
+    /// The path, of a file; an error for a device or pipe, where a second file could not lie beside it.
+    pub(crate) fn file(self) -> Result<PathBuf> {
+        match self.destination {
+            Destination::File => Ok(self.path),
+            Destination::Stream => Err(Error::new(
+                ErrorKind::Caller,
+                format!("{}: is no file", self.name()),
+            )),
+        }
+    }
+
     /// The path, for messages.
     pub(crate) fn name(&self) -> String {
         report::path(&self.path)
@@ -81,37 +93,18 @@ impl Output {
 
     /// Writes everything or nothing: to a temporary file beside the target, which is synced and renamed.
     pub(crate) fn write(&self, content: &[u8]) -> Result<()> {
-        let written = match self.destination {
-            Destination::File => self.replace(content),
+        match self.destination {
+            Destination::File => replace_file(&self.path, content),
             Destination::Stream => OpenOptions::new()
                 .write(true)
                 .open(&self.path)
-                .and_then(|mut stream| stream.write_all(content)),
-        };
-        written.map_err(|error| {
-            Error::new(
-                ErrorKind::Machine,
-                format!("{}: cannot be written", self.path.display()),
-            )
-            .with_source(error)
-        })
-    }
-
-    fn replace(&self, content: &[u8]) -> io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".clipgate-");
-        let permissions = match fs::metadata(&self.path) {
-            Ok(metadata) => Some(metadata.permissions()),
-            Err(_) => new_file_permissions(),
-        };
-        if let Some(permissions) = permissions {
-            builder.permissions(permissions);
+                .and_then(|mut stream| stream.write_all(content))
+                .map_err(|error| {
+                    Error::new(ErrorKind::Machine, "cannot be written")
+                        .with_source(error)
+                        .at(self.path.display())
+                }),
         }
-        let mut file = builder.tempfile_in(folder(&self.path))?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
     }
 }
 
@@ -120,18 +113,6 @@ fn folder(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
-}
-
-/// What `open` would ask for; the user's umask takes its share. Temporary files are private otherwise.
-#[cfg(unix)]
-fn new_file_permissions() -> Option<fs::Permissions> {
-    use std::os::unix::fs::PermissionsExt;
-    Some(fs::Permissions::from_mode(0o666))
-}
-
-#[cfg(not(unix))]
-fn new_file_permissions() -> Option<fs::Permissions> {
-    None
 }
 
 /// Writes one f32 tensor, row by row, with a JSON list in the metadata that names the rows, and one entry more.

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clipgate::{
-    HtpTarget, ImageEncoder, ProbeCommand, Provider, ProviderLadder, QnnOptions, Result,
-    SessionOptions,
+    Error, ErrorKind, HtpTarget, ImageEncoder, ProbeCommand, Provider, ProviderLadder, QnnOptions,
+    Result, SessionOptions,
 };
 
 use crate::args::ModelArgs;
 use crate::exit_code::Outcome;
-use crate::inputs;
 use crate::runtime_search::{self, runtime_cache};
+use crate::{inputs, report};
+
+/// Why no provider is asked for where embeddings come from files.
+pub(crate) const NO_IMAGES: &str = "the embeddings are read from files, and no graph is run";
 
 /// Names the QNN plugin library where `--qnn-library` does not.
 const QNN_LIBRARY: &str = "CLIPGATE_QNN_LIBRARY";
@@ -41,6 +44,9 @@ pub(crate) struct QnnArgs {
     /// NPU that qnn compiles for, such as htp-v75 [default: this machine's]
     #[arg(long, value_name = "TARGET")]
     pub(crate) qnn_target: Option<HtpTarget>,
+    /// Graph that `clipgate compile -o` wrote elsewhere than beside the bundle
+    #[arg(long, value_name = "FILE")]
+    pub(crate) qnn_context: Option<PathBuf>,
 }
 
 /// The arguments of the process that tries a provider.
@@ -54,29 +60,79 @@ pub(crate) struct ProbeArgs {
 
 impl ProviderArgs {
     /// Adds these options; `bundle` is the directory that was named.
+    ///
+    /// # Errors
+    /// If the NPU is required and no plugin was named.
     pub(crate) fn apply(
         &self,
         options: SessionOptions,
         bundle: Option<&PathBuf>,
         model: &[String],
-    ) -> SessionOptions {
+    ) -> Result<SessionOptions> {
         let mut options = options.with_providers(self.provider.clone());
         if self.provider.is_cpu() {
-            return options;
+            return Ok(options);
         }
-        if let Some(qnn) = self.qnn.options(bundle) {
-            options = options.with_qnn(qnn);
+        match self.qnn.options(bundle) {
+            Some(qnn) => options = options.with_qnn(qnn),
+            None => self.check_plugin()?,
         }
         if let Some(probe) = self.qnn.probe(bundle, model) {
             options = options.with_probe(probe);
         }
-        match runtime_cache::directory() {
+        Ok(match runtime_cache::directory() {
             Some(cache) if !self.no_provider_cache => {
                 options.with_provider_cache(cache.join("providers"))
             }
             _ => options,
+        })
+    }
+
+    /// For commands that run no image graph: nothing else asks for a provider.
+    ///
+    /// # Errors
+    /// If another provider than the CPU is required; of one that is merely tried a note says that it is not.
+    pub(crate) fn refuse_without_images(&self, why: &str) -> Result<()> {
+        let others = || {
+            self.provider
+                .rungs()
+                .iter()
+                .filter(|rung| rung.provider != Provider::Cpu)
+        };
+        let message = format!("--provider {}: {why}", self.provider);
+        if others().any(|rung| rung.required) {
+            return Err(Error::new(ErrorKind::Caller, message));
+        }
+        if others().next().is_some() {
+            report::note(&message);
+        }
+        Ok(())
+    }
+
+    /// What to do where qnn is asked for by name and its plugin is not.
+    fn check_plugin(&self) -> Result<()> {
+        let asked = self.provider.rungs().iter();
+        let qnn = asked.clone().find(|rung| rung.provider == Provider::Qnn);
+        match qnn {
+            Some(rung) if rung.required => Err(no_plugin_named()),
+            Some(_) if !self.provider.is_auto() => {
+                report::note(&no_plugin_named().report());
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
+}
+
+/// That qnn needs a plugin, and how to name it.
+pub(crate) fn no_plugin_named() -> Error {
+    Error::new(
+        ErrorKind::Caller,
+        format!(
+            "provider qnn: name Qualcomm's plugin with --qnn-library or {QNN_LIBRARY}: `pip install onnxruntime-qnn` brings \
+             it, under a licence that is yours to accept"
+        ),
+    )
 }
 
 impl QnnArgs {
@@ -84,13 +140,14 @@ impl QnnArgs {
     pub(crate) fn options(&self, bundle: Option<&PathBuf>) -> Option<QnnOptions> {
         let named = || env::var_os(QNN_LIBRARY).filter(|path| !path.is_empty());
         let library = self.qnn_library.clone().or_else(|| Some(named()?.into()))?;
-        let qnn = QnnOptions::new(library);
-        let Some(target) = self.qnn_target else {
-            return Some(qnn);
-        };
-        Some(match (bundle, embedded_context(target)) {
-            (None, Some(context)) => qnn.with_target(target).with_context(context),
-            _ => qnn.with_target(target),
+        let mut qnn = QnnOptions::new(library);
+        if let Some(target) = self.qnn_target {
+            qnn = qnn.with_target(target);
+        }
+        Some(match (&self.qnn_context, bundle, embedded_contexts()) {
+            (Some(context), ..) => qnn.with_context(context),
+            (None, None, Some(directory)) => qnn.with_context_directory(directory),
+            _ => qnn,
         })
     }
 
@@ -107,6 +164,7 @@ impl QnnArgs {
         };
         named("bundle", bundle);
         named("qnn-library", self.qnn_library.as_ref());
+        named("qnn-context", self.qnn_context.as_ref());
         if let Some(target) = self.qnn_target {
             arguments.push(format!("--qnn-target={target}").into());
         }
@@ -114,10 +172,9 @@ impl QnnArgs {
     }
 }
 
-/// Where the embedded model's compiled graph is kept: it has no directory.
-pub(crate) fn embedded_context(target: HtpTarget) -> Option<PathBuf> {
-    let cache = runtime_cache::directory()?;
-    Some(cache.join("contexts").join(target.file_name()))
+/// Where the embedded model's compiled graphs are kept: it has no directory.
+pub(crate) fn embedded_contexts() -> Option<PathBuf> {
+    Some(runtime_cache::directory()?.join("contexts"))
 }
 
 /// Tries a provider, for a process that waits to see whether this one survives it: an error is no crash.

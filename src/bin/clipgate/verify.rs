@@ -23,7 +23,10 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
     let bundle = inputs::bundle(args.bundle.as_deref())?;
     // Without ONNX Runtime nothing could be said of the graphs: that is an error, not a failed check.
     let runtime = runtime_search::load()?;
-    let checks = check(&bundle, &runtime, args);
+    let session = args
+        .provider
+        .apply(SessionOptions::default(), args.bundle.as_ref(), &[])?;
+    let checks = check(&bundle, &runtime, args, &session);
     for check in &checks {
         match format {
             Format::Json => report::json(&serde_json::json!({
@@ -55,11 +58,12 @@ pub(crate) fn run(args: &InspectArgs, format: Format) -> Result<Outcome> {
     })
 }
 
-fn check(bundle: &Bundle, runtime: &Runtime, args: &InspectArgs) -> Vec<Check> {
-    let session = || {
-        args.provider
-            .apply(SessionOptions::default(), args.bundle.as_ref(), &[])
-    };
+fn check(
+    bundle: &Bundle,
+    runtime: &Runtime,
+    args: &InspectArgs,
+    session: &SessionOptions,
+) -> Vec<Check> {
     let mut checks: Vec<Check> = bundle
         .manifest()
         .files
@@ -79,12 +83,12 @@ fn check(bundle: &Bundle, runtime: &Runtime, args: &InspectArgs) -> Vec<Check> {
     };
     add(
         "image graph and self-test",
-        ImageEncoder::open(runtime, bundle, session()).map(|encoder| computed(&encoder)),
+        ImageEncoder::open(runtime, bundle, session.clone()).map(|encoder| computed(&encoder)),
     );
     if bundle.manifest().text_encoder.is_some() {
         add(
             "text graph and tokenizer",
-            TextEncoder::open(runtime, bundle, session())
+            TextEncoder::open(runtime, bundle, session.clone())
                 .and_then(|mut encoder| encoder.encode(PROBE_TEXT))
                 .map(|_| "a text was embedded".to_owned()),
         );

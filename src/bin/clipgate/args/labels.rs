@@ -9,7 +9,7 @@ use super::ModelArgs;
 #[derive(Debug, Subcommand)]
 pub(crate) enum LabelsCommand {
     /// Turn labels in words into a bank that `classify --bank` takes
-    Build(BuildArgs),
+    Build(Box<BuildArgs>),
     /// Write a bank again with its rows in f32, int8 or both
     Convert(ConvertArgs),
 }

@@ -71,7 +71,7 @@ impl Model {
             args.bank.as_deref(),
             runtime,
             &bundle,
-            args.model.session()?,
+            args.model.on_cpu()?,
         )?;
         let executed = ExecutedGraph {
             preprocessing: args.decode.mode(),
@@ -163,7 +163,8 @@ pub(super) fn workers(
         Some(jobs) => jobs.into(),
         None => (cores / usize::from(args.model.threads)).clamp(1, MOST_JOBS),
     };
-    let encoder = |model: &Model| ImageEncoder::open(runtime, &model.bundle, args.model.session()?);
+    let session = args.model.session()?;
+    let encoder = |model: &Model| ImageEncoder::open(runtime, &model.bundle, session.clone());
     (0..jobs)
         .map(|_| models.iter().map(encoder).collect())
         .collect()
