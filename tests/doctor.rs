@@ -210,3 +210,49 @@ fn a_cache_that_cannot_be_written_is_a_warning() {
     assert_eq!(found["level"], "warning", "{found}");
     assert!(found["to_do"].as_str().unwrap().contains("XDG_CACHE_HOME"));
 }
+
+/// Writing to files fails as on a full disk: the limit of their size is 0.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_cache_on_a_full_disk_is_a_warning() {
+    let cache = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"])
+        .args([env!("CARGO_BIN_EXE_clipgate"), "doctor", "--format=json"])
+        .env("ORT_DYLIB_PATH", runtime().path())
+        .env("XDG_CACHE_HOME", cache.path())
+        .output()
+        .unwrap();
+    assert_eq!(status(&output), 0, "{}", stdout(&output));
+    let found = finding(&output, "cache");
+    assert_eq!(found["level"], "warning", "{found}");
+    assert!(found["to_do"].as_str().unwrap().contains("make room"));
+}
+
+#[test]
+fn a_plugin_that_was_named_is_tried_and_a_bad_one_told() {
+    let doctor = |library: &Path| {
+        let output = command(&["doctor", "--format=json"])
+            .env("ORT_DYLIB_PATH", runtime().path())
+            .env("CLIPGATE_QNN_LIBRARY", library)
+            .output()
+            .unwrap();
+        assert_eq!(status(&output), 0, "{}", stdout(&output));
+        assert_eq!(finding(&output, "model")["level"], "ok");
+        let found = finding(&output, "qnn");
+        assert_eq!(found["level"], "warning", "{found}");
+        assert!(found["to_do"].as_str().unwrap().contains("libQnnHtp.so"));
+        found["what"].as_str().unwrap().to_owned()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let text = file(&folder, "text.so", b"hello");
+    assert!(doctor(&text).contains("libQnnHtp.so is not there"));
+    file(&folder, "libQnnHtp.so", b"backend");
+    assert!(doctor(&text).contains("text.so: is no shared library"));
+    let crash = "#include <stdlib.h>\n\
+                 __attribute__((constructor)) static void crash(void) { abort(); }\n";
+    if let Some(crash) = compile(&folder, "crash", crash) {
+        let told = doctor(&crash);
+        assert!(told.contains("ended in it: signal: 6"), "{told}");
+    }
+}

@@ -32,6 +32,9 @@ fn a_backend_that_cannot_be_loaded_is_told_with_the_loaders_words() {
     let report = |line: &&str| line.contains("provider qnn: refused the graph: ");
     let report = stderr(&tried).lines().find(report).unwrap();
     assert!(report.contains(cause), "{report}");
+    let doctor = run(&["doctor", "--format=json"]);
+    assert_eq!(status(&doctor), 0, "{}", stdout(&doctor));
+    assert!(stdout(&doctor).contains(cause), "{}", stdout(&doctor));
     for arguments in [
         ["classify", "--provider=qnn!", PHOTO],
         ["compile", "--target=htp-v75", "models/pocket"],
@@ -94,6 +97,25 @@ fn a_compiled_graph_is_found_without_a_target_unless_there_are_several() {
     let (anew, told) = nodes(&["--qnn-context=/no/such.onnx"]);
     assert!(anew > 100);
     assert!(told.contains("/no/such.onnx: is not there"), "{told}");
+}
+
+#[test]
+fn doctor_tries_it() {
+    let Some(plugin) = plugin() else {
+        return;
+    };
+    let cache = tempfile::tempdir().unwrap();
+    let output = clipgate(&plugin, cache.path(), &["doctor", "--format=json"]);
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+    let report = json(&output);
+    let findings = report["findings"].as_array().unwrap();
+    let found = findings
+        .iter()
+        .find(|found| found["check"] == "qnn")
+        .unwrap();
+    assert_eq!(found["level"], "ok", "{found}");
+    assert!(found["values"]["nodes"].as_u64() > Some(100), "{found}");
+    assert_eq!(found["values"]["package"], "2.7.0");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod finding;
 mod memory;
 mod model;
 mod pace;
+mod plugin;
 mod processor;
 mod storage;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use serde::Serialize;
 
 use crate::args::Format;
 use crate::exit_code::Outcome;
+use crate::provider::QnnArgs;
 use crate::runtime_search::runtime_cache;
 use crate::system::System;
 use crate::{cpu, report};
@@ -44,6 +46,8 @@ pub(crate) struct DoctorArgs {
     /// Bundle directory to try [default: the embedded pocket model]
     #[arg(long, value_name = "DIR")]
     bundle: Option<PathBuf>,
+    #[command(flatten)]
+    qnn: QnnArgs,
     /// Try library and model, and print what comes of it
     #[arg(long, hide = true)]
     trial: bool,
@@ -62,13 +66,16 @@ struct Report {
 
 pub(crate) fn run(args: &DoctorArgs, format: Format) -> Result<Outcome> {
     if args.trial {
-        trial::say(args.bundle.as_deref());
+        trial::say(args.bundle.as_ref(), &args.qnn);
         return Ok(Outcome::Answered);
     }
     let system = System::here();
     let mut findings = machine(&system, ARCH, cpu::cores(), &c_library(), vcgencmd(&system));
     findings.push(storage::finding(runtime_cache::directory().as_deref()));
-    findings.extend(model::findings(&trial::run(args.bundle.as_deref())));
+    let trial = trial::run(args.bundle.as_ref(), &args.qnn);
+    findings.extend(model::findings(&trial));
+    let qnn = args.qnn.options(args.bundle.as_ref());
+    findings.extend(qnn.and_then(|qnn| plugin::finding(&trial, &qnn)));
 
     let count = |level| findings.iter().filter(|found| found.level == level).count();
     let (problems, warnings) = (count(Level::Problem), count(Level::Warning));

@@ -18,6 +18,10 @@ use crate::{inputs, report};
 /// Why no provider is asked for where embeddings come from files.
 pub(crate) const NO_IMAGES: &str = "the embeddings are read from files, and no graph is run";
 
+/// Folders in the user's cache: what is known of providers, and the embedded model's compiled graphs.
+pub(crate) const PROVIDERS: &str = "providers";
+pub(crate) const CONTEXTS: &str = "contexts";
+
 /// Names the QNN plugin library where `--qnn-library` does not.
 const QNN_LIBRARY: &str = "CLIPGATE_QNN_LIBRARY";
 
@@ -82,7 +86,7 @@ impl ProviderArgs {
         }
         Ok(match runtime_cache::directory() {
             Some(cache) if !self.no_provider_cache => {
-                options.with_provider_cache(cache.join("providers"))
+                options.with_provider_cache(cache.join(PROVIDERS))
             }
             _ => options,
         })
@@ -155,26 +159,36 @@ impl QnnArgs {
     pub(crate) fn probe(&self, bundle: Option<&PathBuf>, model: &[String]) -> Option<ProbeCommand> {
         let mut arguments: Vec<OsString> = vec!["probe-provider".into()];
         arguments.extend(model.iter().map(OsString::from));
-        let mut named = |name: &str, path: Option<&PathBuf>| {
-            if let Some(path) = path {
-                let mut argument = OsString::from(format!("--{name}="));
-                argument.push(path);
-                arguments.push(argument);
-            }
-        };
-        named("bundle", bundle);
-        named("qnn-library", self.qnn_library.as_ref());
-        named("qnn-context", self.qnn_context.as_ref());
-        if let Some(target) = self.qnn_target {
-            arguments.push(format!("--qnn-target={target}").into());
-        }
+        arguments.extend(self.arguments(bundle));
         Some(ProbeCommand::new(env::current_exe().ok()?, arguments))
+    }
+
+    /// The bundle and these options, for a process of this command.
+    pub(crate) fn arguments(&self, bundle: Option<&PathBuf>) -> Vec<OsString> {
+        let paths = [
+            ("bundle", bundle),
+            ("qnn-library", self.qnn_library.as_ref()),
+            ("qnn-context", self.qnn_context.as_ref()),
+        ];
+        let mut arguments: Vec<OsString> = paths
+            .into_iter()
+            .filter_map(|(name, path)| {
+                let mut argument = OsString::from(format!("--{name}="));
+                argument.push(path?);
+                Some(argument)
+            })
+            .collect();
+        arguments.extend(
+            self.qnn_target
+                .map(|target| format!("--qnn-target={target}").into()),
+        );
+        arguments
     }
 }
 
 /// Where the embedded model's compiled graphs are kept: it has no directory.
 pub(crate) fn embedded_contexts() -> Option<PathBuf> {
-    Some(runtime_cache::directory()?.join("contexts"))
+    Some(runtime_cache::directory()?.join(CONTEXTS))
 }
 
 /// Tries a provider, for a process that waits to see whether this one survives it: an error is no crash.

@@ -5,8 +5,8 @@ use crate::system::System;
 
 const MEMINFO: &str = "/proc/meminfo";
 
-/// What a ViT-B/32 in int8 takes as an ONNX file, with room for the program around it: the chapter on platforms has the
-/// figures.
+/// What a ViT-B/32 in int8 takes as an ONNX file, with room for the program around it: the guide for Raspberry Pis and the
+/// chapter on platforms have the figures, peaks of resident memory.
 const ENOUGH: u64 = 300 << 20;
 
 /// Boards of a gigabyte and less are helped by compressed swap.
@@ -48,8 +48,9 @@ pub(super) fn finding(system: &System) -> Option<Finding> {
     }
     let finding = if room.is_some_and(|room| room < ENOUGH) {
         Finding::new("memory", Level::Warning, what).advise(
-            "the embedded model fits; a ViT-B/32 wants 133 MB in ONNX Runtime's own format, mapped, and up to 255 MB as \
-             ONNX: take the former (`clipgate-export ort-format`), and end other programs or raise the limit",
+            "the whole command takes 54 MB at its first decision with the embedded model and 63 MB after many camera frames; \
+             with a ViT-B/32 135 MB in ONNX Runtime's own format, mapped, and up to 255 MB as ONNX: take the former \
+             (`clipgate-export ort-format`), and end other programs or raise the limit",
         )
     } else if total < SMALL && swap == Some(0) {
         Finding::new("memory", Level::Note, what)

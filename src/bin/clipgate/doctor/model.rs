@@ -10,7 +10,7 @@ pub(super) fn findings(trial: &Trial) -> Vec<Finding> {
     let mut findings = Vec::new();
     for said in &trial.said {
         match said {
-            Said::Begun(_) => {}
+            Said::Begun(_) | Said::Npu(_) => {}
             Said::Library(library) => findings.extend(usable(library)),
             Said::Bundle(bundle) => findings.push(
                 Finding::new(
@@ -33,11 +33,12 @@ pub(super) fn findings(trial: &Trial) -> Vec<Finding> {
                 .value("frame_ms", timed.frame_ms)
                 .value("frames", timed.frames),
             ),
-            Said::Failed(failure) => findings.push(failed(failure)),
+            Said::Failed(failure) => findings.extend(failed(failure)),
             Said::Done => {}
         }
     }
-    findings.extend(trial.end.as_ref().map(|end| crashed(&trial.said, end)));
+    let end = trial.end.as_ref();
+    findings.extend(end.and_then(|end| crashed(trial.last(), end)));
     findings
 }
 
@@ -76,8 +77,10 @@ fn usable(library: &Library) -> [Finding; 2] {
     ]
 }
 
-fn failed(failure: &Failure) -> Finding {
-    match failure.part {
+fn failed(failure: &Failure) -> Option<Finding> {
+    let finding = match failure.part {
+        // A finding of its own.
+        Part::Plugin => return None,
         Part::Library => Finding::new("onnxruntime", Level::Problem, without_advice(&failure.error))
             .advise(format!(
                 "install ONNX Runtime 1.28 or newer for {ARCH} (PyPI's package `onnxruntime` holds it as \
@@ -100,22 +103,20 @@ fn failed(failure: &Failure) -> Finding {
         Part::Model => Finding::new("model", Level::Problem, &*failure.error)
             .advise("`clipgate verify` on this bundle says more")
             .value("error", &*failure.error),
-    }
+    };
+    Some(finding)
 }
 
 /// Something ended the process that tried.
-fn crashed(said: &[Said], end: &str) -> Finding {
-    let last = said.iter().rev().find_map(|said| match said {
-        Said::Begun(part) => Some(*part),
-        _ => None,
-    });
+fn crashed(last: Option<Part>, end: &str) -> Option<Finding> {
     let (check, doing) = match last {
+        Some(Part::Plugin) => return None,
         Some(Part::Library) => ("onnxruntime", "loading ONNX Runtime"),
         Some(Part::Bundle) => ("bundle", "reading the bundle"),
         Some(Part::Model) => ("model", "running the model"),
         None => ("onnxruntime", "starting"),
     };
-    Finding::new(
+    let finding = Finding::new(
         check,
         Level::Problem,
         format!("a process of its own ended while {doing}: {end}"),
@@ -125,7 +126,8 @@ fn crashed(said: &[Said], end: &str) -> Finding {
          another version, 1.28 or newer, through ORT_DYLIB_PATH. SIGKILL is most often a lack of memory",
     )
     .value("end", end)
-    .value("searched", searched())
+    .value("searched", searched());
+    Some(finding)
 }
 
 /// The message of [`runtime_search::load`] without its last line, which says what to do.

@@ -1,13 +1,19 @@
 //! Where the command keeps files of its own.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::doctor::finding::{Finding, Level};
+use crate::provider::{CONTEXTS, PROVIDERS};
 use crate::report;
+
+/// What is tried to be written: more than any entry about providers, less than a graph for an NPU.
+const TRIED: [u8; 64 << 10] = [0; 64 << 10];
 
 /// `directory` is clipgate's folder in the user's cache directory, which need not be there yet.
 pub(super) fn finding(directory: Option<&Path>) -> Finding {
-    const TO_DO: &str = "set XDG_CACHE_HOME to a folder that this user may write to";
+    const TO_DO: &str =
+        "make room there, or set XDG_CACHE_HOME to a folder that this user may write to";
     let Some(directory) = directory else {
         return Finding::new(
             "cache",
@@ -16,21 +22,33 @@ pub(super) fn finding(directory: Option<&Path>) -> Finding {
         )
         .advise(TO_DO);
     };
-    let there = directory.ancestors().find(|folder| folder.exists());
-    // Gone again at once; this is what the first file in it would need.
-    let written = there.map(tempfile::tempfile_in);
     let name = report::path(directory);
-    let finding = match written {
-        Some(Ok(_)) => Finding::new("cache", Level::Ok, format!("{name} can be written")),
-        Some(Err(error)) => Finding::new(
-            "cache",
-            Level::Warning,
-            format!("{name} cannot be written ({error}): nothing is kept between runs"),
-        )
-        .advise(TO_DO),
-        None => Finding::new("cache", Level::Warning, format!("{name} is nowhere")).advise(TO_DO),
+    // Each that commands write to: one of them may be another user's, or a disk of its own.
+    let folders = [
+        directory.to_owned(),
+        directory.join(PROVIDERS),
+        directory.join(CONTEXTS),
+    ];
+    let refused = folders.iter().find_map(|folder| {
+        let error = write(folder).err()?;
+        Some(format!(
+            "{} cannot be written ({error}): nothing is kept there between runs",
+            report::path(folder)
+        ))
+    });
+    let finding = match refused {
+        None => Finding::new("cache", Level::Ok, format!("{name} can be written")),
+        Some(what) => Finding::new("cache", Level::Warning, what).advise(TO_DO),
     };
     finding.value("directory", name)
+}
+
+/// Writes a file to `folder`, or to where it would be made; gone again at once.
+fn write(folder: &Path) -> io::Result<()> {
+    let there = folder.ancestors().find(|folder| folder.exists());
+    let mut file = tempfile::tempfile_in(there.ok_or(io::ErrorKind::NotFound)?)?;
+    file.write_all(&TRIED)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -53,5 +71,16 @@ mod tests {
             refused.what
         );
         assert_eq!(finding(None).level, Level::Note);
+    }
+
+    #[test]
+    fn each_folder_in_it_is_tried() {
+        let cache = tempfile::tempdir().unwrap();
+        std::fs::create_dir(cache.path().join(PROVIDERS)).unwrap();
+        assert_eq!(finding(Some(cache.path())).level, Level::Ok);
+        std::fs::write(cache.path().join(CONTEXTS), "no folder").unwrap();
+        let refused = finding(Some(cache.path()));
+        assert_eq!(refused.level, Level::Warning);
+        assert!(refused.what.contains("contexts cannot"), "{}", refused.what);
     }
 }

@@ -2,17 +2,18 @@
 //! to know.
 
 use std::env;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use clipgate::{
-    Bundle, Classifier, Error, ErrorKind, Frame, ImageEncoder, PixelFormat, Result, Runtime,
-    SessionOptions,
+    Bundle, Classifier, Error, ErrorKind, Frame, ImageEncoder, PixelFormat, Provider,
+    ProviderLadder, QnnOptions, Result, Runtime, SessionOptions,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::doctor::child::{self, Ended};
+use crate::provider::QnnArgs;
 use crate::{inputs, report, runtime_search};
 
 /// How long all of it may take: under emulation a ViT-B/32 takes more than a minute.
@@ -38,6 +39,7 @@ pub(super) enum Said {
     Library(Library),
     Bundle(Named),
     Model(Timed),
+    Npu(Offloaded),
     Failed(Failure),
     /// All was tried.
     Done,
@@ -50,6 +52,8 @@ pub(super) enum Part {
     Library,
     Bundle,
     Model,
+    /// Qualcomm's, where one was named.
+    Plugin,
 }
 
 /// The ONNX Runtime that is used.
@@ -74,6 +78,15 @@ pub(super) struct Timed {
     pub(super) frames: usize,
 }
 
+/// A model that ran on the NPU.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Offloaded {
+    /// Those that it runs: one, where the graph was compiled ahead of time.
+    pub(super) nodes: usize,
+    /// Of the self-test's embedding to the expected one.
+    pub(super) cosine: Option<f32>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Failure {
     pub(super) part: Part,
@@ -88,19 +101,26 @@ pub(super) struct Trial {
     pub(super) end: Option<String>,
 }
 
-/// Tries in a process of its own; in this one where none can be started, as under some emulators.
-pub(super) fn run(bundle: Option<&Path>) -> Trial {
+impl Trial {
+    /// The part that was begun last: where the process ended, if something ended it.
+    pub(super) fn last(&self) -> Option<Part> {
+        self.said.iter().rev().find_map(|said| match said {
+            Said::Begun(part) => Some(*part),
+            _ => None,
+        })
+    }
+}
+
+/// Tries in a process of its own; in this one where none can be started, as under some emulators, and then no plugin.
+pub(super) fn run(bundle: Option<&PathBuf>, qnn: &QnnArgs) -> Trial {
     let ended = env::current_exe().and_then(|executable| {
         let mut command = Command::new(executable);
         command.args(["doctor", "--trial"]);
-        if let Some(bundle) = bundle {
-            command.arg("--bundle").arg(bundle);
-        }
-        child::run(&mut command, PATIENCE)
+        child::run(command.args(qnn.arguments(bundle)), PATIENCE)
     });
     let Some(ended) = ended.ok().filter(was_executed) else {
         let mut said = Vec::new();
-        each(bundle, &mut |line| said.push(line));
+        each(bundle, None, &mut |line| said.push(line));
         return Trial { said, end: None };
     };
     // Libraries may print, too.
@@ -124,15 +144,19 @@ fn was_executed(ended: &Ended) -> bool {
 }
 
 /// In the process that was started: tries, and says what comes of it.
-pub(super) fn say(bundle: Option<&Path>) {
-    each(bundle, &mut |line| report::json(&line));
+pub(super) fn say(bundle: Option<&PathBuf>, qnn: &QnnArgs) {
+    each(bundle, qnn.options(bundle), &mut |line| report::json(&line));
 }
 
-fn each(path: Option<&Path>, say: &mut dyn FnMut(Said)) {
+fn each(path: Option<&PathBuf>, qnn: Option<QnnOptions>, say: &mut dyn FnMut(Said)) {
     say(Said::Begun(Part::Library));
     let runtime = settle(Part::Library, library(say), say);
     say(Said::Begun(Part::Bundle));
-    let bundle = settle(Part::Bundle, inputs::bundle(path), say);
+    let bundle = settle(
+        Part::Bundle,
+        inputs::bundle(path.map(PathBuf::as_path)),
+        say,
+    );
     if let Some(bundle) = &bundle {
         say(Said::Bundle(Named {
             id: bundle.manifest().id.clone(),
@@ -143,6 +167,13 @@ fn each(path: Option<&Path>, say: &mut dyn FnMut(Said)) {
         say(Said::Begun(Part::Model));
         if let Some(timed) = settle(Part::Model, time(&runtime, &bundle), say) {
             say(Said::Model(timed));
+        }
+        // The last, because it is the likeliest to end the process.
+        if let Some(qnn) = qnn {
+            say(Said::Begun(Part::Plugin));
+            if let Some(offloaded) = settle(Part::Plugin, offload(&runtime, &bundle, qnn), say) {
+                say(Said::Npu(offloaded));
+            }
         }
     }
     say(Said::Done);
@@ -195,6 +226,20 @@ fn time(runtime: &Runtime, bundle: &Bundle) -> Result<Timed> {
     }
     let mut encoder = ImageEncoder::open(runtime, bundle, SessionOptions::default())?;
     median(|| encoder.encode(&frame).map(|_| ()))
+}
+
+/// Loads the plugin and runs the model's self-test on the NPU.
+fn offload(runtime: &Runtime, bundle: &Bundle, qnn: QnnOptions) -> Result<Offloaded> {
+    let options = SessionOptions::default()
+        .with_providers(ProviderLadder::required(Provider::Qnn))
+        .with_qnn(qnn);
+    let encoder = ImageEncoder::open(runtime, bundle, options)?;
+    let report = encoder.provider_reports().first();
+    let placement = report.and_then(|report| report.placement.as_ref());
+    Ok(Offloaded {
+        nodes: placement.map_or(0, |placement| placement.nodes().len()),
+        cosine: report.and_then(|report| report.cosine),
+    })
 }
 
 fn median(mut answer: impl FnMut() -> Result<()>) -> Result<Timed> {

@@ -1,0 +1,73 @@
+//! The finding about Qualcomm's plugin, where one was named.
+
+use std::fs;
+use std::path::Path;
+
+use clipgate::{HtpTarget, QnnOptions};
+
+use crate::doctor::finding::{Finding, Level};
+use crate::doctor::trial::{Offloaded, Part, Said, Trial};
+use crate::report;
+
+/// What the name of a wheel's folder of metadata begins and ends with, around its version.
+const METADATA: (&str, &str) = ("onnxruntime_qnn-", ".dist-info");
+
+/// `None` where the plugin was not tried: without ONNX Runtime and a bundle nothing can be.
+pub(super) fn finding(trial: &Trial, qnn: &QnnOptions) -> Option<Finding> {
+    let said = trial.said.iter().find_map(|said| match said {
+        Said::Npu(offloaded) => Some(usable(offloaded, qnn.target())),
+        Said::Failed(failure) if failure.part == Part::Plugin => Some(unusable(&failure.error)),
+        _ => None,
+    });
+    let ended = trial
+        .end
+        .as_ref()
+        .filter(|_| trial.last() == Some(Part::Plugin))
+        .map(|end| unusable(&format!("a process of its own ended in it: {end}")));
+    let mut found = ended.or(said)?;
+
+    let library = report::path(qnn.library());
+    let package = package(qnn.library());
+    let named = match &package {
+        Some(version) => format!("{library} of onnxruntime-qnn {version}"),
+        None => library.clone(),
+    };
+    found.what = format!("{named}: {}", found.what);
+    Some(found.value("path", library).value("package", package))
+}
+
+fn usable(offloaded: &Offloaded, target: Option<HtpTarget>) -> Finding {
+    let target = target.map_or_else(String::new, |target| format!(" for {target}"));
+    let nodes = match offloaded.nodes {
+        1 => "compiled ahead of time".to_owned(),
+        nodes => format!("{nodes} nodes"),
+    };
+    let cosine = offloaded.cosine.unwrap_or(f32::NAN);
+    Finding::new(
+        "qnn",
+        Level::Ok,
+        format!(
+            "runs the whole image graph{target} ({nodes}); the self-test's embedding has cosine {cosine:.4} to the expected one"
+        ),
+    )
+    .value("nodes", offloaded.nodes)
+    .value("cosine", offloaded.cosine)
+}
+
+fn unusable(why: &str) -> Finding {
+    Finding::new("qnn", Level::Warning, why).advise(
+        "everything runs on the CPU meanwhile. Keep the package onnxruntime-qnn whole: libQnnHtp.so lies beside the plugin, \
+         and the folder onnxruntime_qnn.libs beside the plugin's folder; the chapter on platforms says more",
+    )
+}
+
+/// The version of the package that the plugin lies in, where its metadata lies beside: the plugin's own says nothing.
+fn package(library: &Path) -> Option<String> {
+    let packages = library.parent()?.parent()?;
+    let (start, end) = METADATA;
+    fs::read_dir(packages).ok()?.find_map(|entry| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        let version = name.strip_prefix(start)?.strip_suffix(end)?;
+        Some(version.chars().take(32).collect())
+    })
+}
