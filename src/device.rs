@@ -1,8 +1,9 @@
 //! Which machine this is, as far as the system says.
 
 use std::env::consts::{ARCH, OS};
-use std::fs;
 use std::thread;
+
+use crate::system::System;
 
 /// Lines of /proc/cpuinfo that tell processors apart; frequencies and the like are left out.
 const KEYS: [&str; 6] = [
@@ -17,11 +18,9 @@ const KEYS: [&str; 6] = [
 /// Board, processor, cores, architecture and system, in one line.
 pub(crate) fn describe() -> String {
     let mut parts = vec![format!("{ARCH} {OS}")];
-    parts.extend(
-        fs::read_to_string("/proc/device-tree/model")
-            .map(|model| model.trim_matches(['\0', '\n']).to_owned()),
-    );
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let system = System::here();
+    parts.extend(system.text("/proc/device-tree/model"));
+    let cpuinfo = system.text("/proc/cpuinfo").unwrap_or_default();
     for line in cpuinfo.lines() {
         let Some((key, value)) = line.split_once(':') else {
             continue;

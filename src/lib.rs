@@ -37,6 +37,7 @@ pub mod bounds;
 mod bundle;
 mod bytes;
 pub mod calibration;
+mod child;
 mod choice;
 mod classifier;
 mod compile;
@@ -77,8 +78,16 @@ mod search;
 pub mod selective;
 mod session;
 mod stream;
+mod system;
 pub mod tensor_file;
 mod tokenizer;
+
+/// What the `clipgate` command shares with the library. It is no part of the interface and may change at any time.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::child::wait;
+    pub use crate::system::{System, field};
+}
 
 /// Prose: how clipgate is built, what its decisions mean, and where it runs.
 pub mod docs {

@@ -3,17 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::child;
 use crate::error::{Error, Result};
 use crate::provider::Provider;
 
 /// How long a process may try unless told otherwise: an NPU's compiler takes some seconds on a slow phone.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-/// How often the process is looked at.
-const POLL: Duration = Duration::from_millis(5);
 
 /// A command that tries a provider, so that one that crashes when it is loaded crashes there.
 ///
@@ -84,20 +81,11 @@ impl ProbeCommand {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| format!("{} cannot be started: {error}", self.program.display()))?;
-        let start = Instant::now();
-        loop {
-            match child.try_wait() {
-                Ok(Some(status)) if status.code() == Some(Self::SURVIVED) => return Ok(()),
-                Ok(Some(status)) => return Err(status.to_string()),
-                Ok(None) if start.elapsed() < self.patience => thread::sleep(POLL),
-                Ok(None) => {
-                    // It may end by itself meanwhile: then there is nothing to kill.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(format!("not done after {} s", self.patience.as_secs_f32()));
-                }
-                Err(error) => return Err(format!("cannot be waited for: {error}")),
-            }
+        match child::wait(&mut child, self.patience) {
+            Ok(Some(status)) if status.code() == Some(Self::SURVIVED) => Ok(()),
+            Ok(Some(status)) => Err(status.to_string()),
+            Ok(None) => Err(format!("not done after {} s", self.patience.as_secs_f32())),
+            Err(error) => Err(format!("cannot be waited for: {error}")),
         }
     }
 }

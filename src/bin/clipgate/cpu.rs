@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::system::{System, field};
+use clipgate::internal::{System, field};
 
 const CPUINFO: &str = "/proc/cpuinfo";
 

@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use clap::Args;
 use clipgate::Result;
+use clipgate::internal::System;
 use serde::Serialize;
 
 use crate::args::Format;
 use crate::exit_code::Outcome;
 use crate::provider::QnnArgs;
 use crate::runtime_search::runtime_cache;
-use crate::system::System;
 use crate::{cpu, report};
 use board::CLibrary;
 use finding::{Finding, Level};

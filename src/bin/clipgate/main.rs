@@ -22,7 +22,6 @@ mod provider;
 mod report;
 mod report_html;
 mod runtime_search;
-mod system;
 mod verify;
 mod vocabulary;
 mod watch;

@@ -1,9 +1,9 @@
 //! The machine that was measured, as far as it says.
 
+use clipgate::internal::System;
 use serde::{Deserialize, Serialize};
 
 use crate::cpu;
-use crate::system::System;
 
 /// What a figure must be read beside. What a system does not tell is `None`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,8 +1,9 @@
 //! The board, its kernel, and what a program for it must be.
 
+use clipgate::internal::System;
+
 use crate::cpu;
 use crate::doctor::finding::{Finding, Level};
-use crate::system::System;
 
 /// `AT_PAGESZ` of the auxiliary vector: the size of a page in bytes (getauxval(3)).
 const AT_PAGESZ: usize = 6;

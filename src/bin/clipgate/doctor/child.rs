@@ -3,13 +3,12 @@
 use std::io::{self, Read};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use clipgate::internal::wait;
 
 /// The most output that is kept.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// How often the process is looked at.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// What a process said, and how it ended; `None` where it had to be ended.
 pub(super) struct Ended {
@@ -32,19 +31,7 @@ pub(super) fn run(command: &mut Command, limit: Duration) -> io::Result<Ended> {
         }
         String::from_utf8_lossy(&said).into_owned()
     });
-    let start = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break Some(status);
-        }
-        if start.elapsed() > limit {
-            // It may end by itself meanwhile: then there is nothing to end.
-            let _ = child.kill();
-            child.wait()?;
-            break None;
-        }
-        thread::sleep(LOOK);
-    };
+    let status = wait(&mut child, limit)?;
     let said = reader.join().unwrap_or_default();
     Ok(Ended { said, status })
 }

@@ -1,7 +1,8 @@
 //! Memory: the machine's, and what this process may have of it.
 
+use clipgate::internal::System;
+
 use crate::doctor::finding::{Finding, Level};
-use crate::system::System;
 
 const MEMINFO: &str = "/proc/meminfo";
 

@@ -1,7 +1,8 @@
 //! What slows a processor down: its governor, heat, a weak supply.
 
+use clipgate::internal::System;
+
 use crate::doctor::finding::{Finding, Level};
-use crate::system::System;
 
 const CPUFREQ: &str = "/sys/devices/system/cpu/cpu0/cpufreq";
 const THROTTLED: &str = "/sys/devices/platform/soc/soc:firmware/get_throttled";

@@ -1,8 +1,9 @@
 //! The processor and the kernels that its features lead to.
 
+use clipgate::internal::System;
+
 use crate::cpu::{self, Family};
 use crate::doctor::finding::{Finding, Level};
-use crate::system::System;
 
 pub(super) fn finding(system: &System, cores: usize) -> Finding {
     let features = cpu::features(system);

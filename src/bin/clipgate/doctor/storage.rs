@@ -7,8 +7,8 @@ use crate::doctor::finding::{Finding, Level};
 use crate::provider::{CONTEXTS, PROVIDERS};
 use crate::report;
 
-/// What is tried to be written: more than any entry about providers, less than a graph for an NPU.
-const TRIED: [u8; 64 << 10] = [0; 64 << 10];
+/// Bytes that are tried to be written: more than any entry about providers, less than a graph for an NPU.
+const TRIED: usize = 64 << 10;
 
 /// `directory` is clipgate's folder in the user's cache directory, which need not be there yet.
 pub(super) fn finding(directory: Option<&Path>) -> Finding {
@@ -47,7 +47,7 @@ pub(super) fn finding(directory: Option<&Path>) -> Finding {
 fn write(folder: &Path) -> io::Result<()> {
     let there = folder.ancestors().find(|folder| folder.exists());
     let mut file = tempfile::tempfile_in(there.ok_or(io::ErrorKind::NotFound)?)?;
-    file.write_all(&TRIED)?;
+    file.write_all(&[0; TRIED])?;
     file.sync_all()
 }
 

@@ -6,12 +6,12 @@ mod machines;
 use std::fs;
 use std::path::Path;
 
+use clipgate::internal::System;
 use tempfile::TempDir;
 
 use super::board::CLibrary;
 use super::finding::{Finding, Level};
 use super::machine;
-use crate::system::System;
 
 /// The files of a machine, below a folder that stands for `/`.
 struct Machine {

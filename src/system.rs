@@ -1,4 +1,6 @@
 //! What the system says of itself, in files: read below a root, so that tests can hand in a system of their own.
+//!
+//! Here because both the library, for what it keeps of a machine, and the command look at it.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -11,23 +13,24 @@ const MAX_BYTES: u64 = 1 << 20;
 const MAX_ENTRIES: usize = 1024;
 
 /// The files of a system. What is not there, is no regular file or holds nothing is `None`: no machine has all of them.
-pub(crate) struct System {
+#[derive(Debug)]
+pub struct System {
     root: PathBuf,
 }
 
 impl System {
     /// This machine.
-    pub(crate) fn here() -> Self {
+    pub fn here() -> Self {
         Self::below("/")
     }
 
     /// The files below `root`, which stands for `/`.
-    pub(crate) fn below(root: impl Into<PathBuf>) -> Self {
+    pub fn below(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
     /// The bytes of a file, at most a megabyte of them; `path` begins with `/`.
-    pub(crate) fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+    pub fn bytes(&self, path: &str) -> Option<Vec<u8>> {
         let path = self.path(path);
         // Opening a pipe would wait for whoever writes to it.
         if !fs::metadata(&path).ok()?.is_file() {
@@ -40,7 +43,7 @@ impl System {
     }
 
     /// The text of a file without the white space and zeros around it; what is no UTF-8 is replaced.
-    pub(crate) fn text(&self, path: &str) -> Option<String> {
+    pub fn text(&self, path: &str) -> Option<String> {
         let bytes = self.bytes(path)?;
         let text = String::from_utf8_lossy(&bytes);
         let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
@@ -48,25 +51,25 @@ impl System {
     }
 
     /// The first line of a file, of a length that can be printed.
-    pub(crate) fn line(&self, path: &str) -> Option<String> {
+    pub fn line(&self, path: &str) -> Option<String> {
         const MAX_CHARS: usize = 120;
         let text = self.text(path)?;
         Some(text.lines().next()?.chars().take(MAX_CHARS).collect())
     }
 
     /// The first number of a file, if it begins with one that is finite.
-    pub(crate) fn number(&self, path: &str) -> Option<f64> {
+    pub fn number(&self, path: &str) -> Option<f64> {
         let number: f64 = self.text(path)?.split_whitespace().next()?.parse().ok()?;
         number.is_finite().then_some(number)
     }
 
     /// The value of `key` in a file of lines `key: value`, the first that there is.
-    pub(crate) fn field(&self, path: &str, key: &str) -> Option<String> {
+    pub fn field(&self, path: &str, key: &str) -> Option<String> {
         field(&self.text(path)?, key).map(str::to_owned)
     }
 
     /// The paths in a folder whose names begin with `start`, sorted.
-    pub(crate) fn entries(&self, folder: &str, start: &str) -> Vec<String> {
+    pub fn entries(&self, folder: &str, start: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path(folder)) else {
             return Vec::new();
         };
@@ -87,7 +90,7 @@ impl System {
 }
 
 /// The value of `key` in lines `key: value`, the first that there is.
-pub(crate) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+pub fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines()
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.trim() == key)
