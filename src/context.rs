@@ -135,6 +135,12 @@ pub(crate) fn read(
         return Err(Error::caller("is not there").at(path.display()));
     }
     let record = record_of(path);
+    if !record.exists() {
+        let what = "was not compiled by clipgate, or its record was left behind";
+        return Err(
+            Error::caller(format!("{what}: {} is not there", record.display())).at(path.display()),
+        );
+    }
     let json = read_file(&record, MAX_RECORD_BYTES)?;
     let record: Record = serde_json::from_slice((*json).as_ref()).map_err(|error| {
         Error::machine("is no record of a compiled graph")

@@ -83,6 +83,15 @@ fn qnn_without_its_plugin_says_how_to_name_it() {
             assert!(stderr(&output).contains(name), "{}", stderr(&output));
         }
     }
+    for (option, why) in [
+        ("--qnn-target=htp-v75", "--qnn-target is for qnn"),
+        ("--qnn-library=x", "--provider cpu does not ask for it"),
+        ("--qnn-context=/no/such", "there is no such file"),
+    ] {
+        let output = run(&["classify", option, PHOTO]);
+        assert_eq!(status(&output), 2);
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    }
 }
 
 #[test]
@@ -194,6 +203,7 @@ fn files_that_are_no_plugin_are_named() {
         Path::new("/no/such/plugin.so"),
         "/no/such/plugin.so is not there",
     );
+    assert_passed_over(directory.path(), "is no file");
     let text = file(&directory, "text.so", b"hello");
     assert_passed_over(&text, "libQnnHtp.so is not there");
     file(&directory, BACKEND, b"backend");

@@ -83,7 +83,12 @@ fn check_plugin(options: &SessionOptions) -> Result<(), Unloaded> {
     };
     for file in [qnn.library(), &qnn.backend()] {
         if !file.is_file() {
-            return Err(Unloaded::absent(format!("{} is not there", file.display())));
+            let what = if file.exists() {
+                "no file"
+            } else {
+                "not there"
+            };
+            return Err(Unloaded::absent(format!("{} is {what}", file.display())));
         }
     }
     Ok(())

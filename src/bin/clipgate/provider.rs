@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clipgate::{
     Error, ErrorKind, HtpTarget, ImageEncoder, ProbeCommand, Provider, ProviderLadder, QnnOptions,
-    Result, SessionOptions,
+    Result, Rung, SessionOptions,
 };
 
 use crate::args::ModelArgs;
@@ -49,7 +50,7 @@ pub(crate) struct QnnArgs {
     #[arg(long, value_name = "TARGET")]
     pub(crate) qnn_target: Option<HtpTarget>,
     /// Graph that `clipgate compile -o` wrote elsewhere than beside the bundle
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(existing))]
     pub(crate) qnn_context: Option<PathBuf>,
 }
 
@@ -66,7 +67,7 @@ impl ProviderArgs {
     /// Adds these options; `bundle` is the directory that was named.
     ///
     /// # Errors
-    /// If the NPU is required and no plugin was named.
+    /// If the NPU is required and no plugin was named, or options for it are given and it is not asked for.
     pub(crate) fn apply(
         &self,
         options: SessionOptions,
@@ -74,6 +75,7 @@ impl ProviderArgs {
         model: &[String],
     ) -> Result<SessionOptions> {
         let mut options = options.with_providers(self.provider.clone());
+        self.check_asked()?;
         if self.provider.is_cpu() {
             return Ok(options);
         }
@@ -95,7 +97,8 @@ impl ProviderArgs {
     /// For commands that run no image graph: nothing else asks for a provider.
     ///
     /// # Errors
-    /// If another provider than the CPU is required; of one that is merely tried a note says that it is not.
+    /// If another provider than the CPU is required, or options for the NPU are given without asking for it; of one that is
+    /// merely tried a note says that it is not.
     pub(crate) fn refuse_without_images(&self, why: &str) -> Result<()> {
         let others = || {
             self.provider
@@ -103,6 +106,7 @@ impl ProviderArgs {
                 .iter()
                 .filter(|rung| rung.provider != Provider::Cpu)
         };
+        self.check_asked()?;
         let message = format!("--provider {}: {why}", self.provider);
         if others().any(|rung| rung.required) {
             return Err(Error::new(ErrorKind::Caller, message));
@@ -113,11 +117,28 @@ impl ProviderArgs {
         Ok(())
     }
 
+    fn qnn_rung(&self) -> Option<&Rung> {
+        let mut rungs = self.provider.rungs().iter();
+        rungs.find(|rung| rung.provider == Provider::Qnn)
+    }
+
+    /// That options for the NPU come with asking for it.
+    fn check_asked(&self) -> Result<()> {
+        match self.qnn.given() {
+            Some(name) if self.qnn_rung().is_none() => Err(Error::new(
+                ErrorKind::Caller,
+                format!(
+                    "{name} is for qnn, and --provider {} does not ask for it",
+                    self.provider
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// What to do where qnn is asked for by name and its plugin is not.
     fn check_plugin(&self) -> Result<()> {
-        let asked = self.provider.rungs().iter();
-        let qnn = asked.clone().find(|rung| rung.provider == Provider::Qnn);
-        match qnn {
+        match self.qnn_rung() {
             Some(rung) if rung.required => Err(no_plugin_named()),
             Some(_) if !self.provider.is_auto() => {
                 report::note(&no_plugin_named().report());
@@ -140,6 +161,17 @@ pub(crate) fn no_plugin_named() -> Error {
 }
 
 impl QnnArgs {
+    /// The first option that the user gave, by its name.
+    fn given(&self) -> Option<&'static str> {
+        let options = [
+            (self.qnn_library.is_some(), "--qnn-library"),
+            (self.qnn_target.is_some(), "--qnn-target"),
+            (self.qnn_context.is_some(), "--qnn-context"),
+        ];
+        let (_, name) = options.into_iter().find(|(given, _)| *given)?;
+        Some(name)
+    }
+
     /// The plugin, if one was named, and what it compiles for.
     pub(crate) fn options(&self, bundle: Option<&PathBuf>) -> Option<QnnOptions> {
         let named = || env::var_os(QNN_LIBRARY).filter(|path| !path.is_empty());
@@ -183,6 +215,13 @@ impl QnnArgs {
                 .map(|target| format!("--qnn-target={target}").into()),
         );
         arguments
+    }
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path.is_file() {
+        true => Ok(path),
+        false => Err("there is no such file"),
     }
 }
 
