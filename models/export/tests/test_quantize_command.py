@@ -43,6 +43,7 @@ def test_a_folder_of_images_makes_an_int8_graph_and_a_report(
     [
         (["--percentile", "12"], "percentile 12.0: must be in 50 to 100"),
         (["--smooth-alpha", "much"], "--smooth-alpha much: numbers from 0 to 1, or sweep"),
+        (["--rotate", "3", "--smooth-alpha", "0.5"], "rotation and smoothing: take one of them"),
         (["--images", "nowhere"], "nowhere: no such folder"),
         (["--most-images", "10"], "--most-images 10: at least 16 are needed"),
         (["--keep-float", "no_such_node"], "no_such_node: no node of the graph that is quantised"),

@@ -13,7 +13,7 @@ from ..images import FEWEST_IMAGES, ImageFolder, spaced
 from ..preprocess import MEAN, STD
 from ..spec import INTERPOLATIONS, RESIZES, Preprocessing
 from .engine import quantize_best
-from .recipe import CALIBRATORS, Recipe
+from .recipe import CALIBRATORS, WEIGHT_BITS, Recipe
 from .source import read_unweighted
 
 MOST_IMAGES = 256
@@ -34,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A[,A...]|sweep",
         help="SmoothQuant of this strength; of several the best by centred cosine, against none as well",
     )
+    parser.add_argument(
+        "--rotate",
+        type=int,
+        metavar="SEED",
+        help="rotate a transformer's residual stream at random before it is quantised (QuaRot)",
+    )
+    parser.add_argument("--weight-bits", type=int, choices=WEIGHT_BITS, default=8, help="levels of int8 (%(default)s)")
     parser.add_argument("--per-channel", action="store_true", help="a scale for each output channel of a weight")
     parser.add_argument("--activation-bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--keep-float", action="append", default=[], metavar="NODE", help="leave this node in fp32")
@@ -97,8 +104,10 @@ def _recipes(arguments: argparse.Namespace) -> Sequence[Recipe]:
                 calibrator=arguments.calibrator,
                 percentile=arguments.percentile,
                 smooth_alpha=alpha,
+                rotation=arguments.rotate,
                 per_channel=arguments.per_channel,
                 activation_bits=arguments.activation_bits,
+                weight_bits=arguments.weight_bits,
                 keep_float=tuple(arguments.keep_float),
                 target_cosine=arguments.target_cosine,
                 target_centred=arguments.target_centred_cosine,

@@ -1,4 +1,4 @@
-"""An fp32 graph and some images to the static int8 graph: savings, smoothing, ranges, QDQ, mixed precision.
+"""An fp32 graph and some images to the static int8 graph: savings, rotation or smoothing, ranges, QDQ, mixed precision.
 
 Only a light form of the graph stays in memory; its weights lie in a file that sessions map, and images are
 read anew for each pass. The same inputs, versions, processor class and thread count give the same bytes.
@@ -27,11 +27,13 @@ from ..onnx_model import graph_bytes
 from . import mixed, smooth
 from .calibrators import from_extremes, from_samples
 from .index import Index
+from .levels import packed_bytes
 from .masks import bounded
 from .movement import MOVING
 from .observe import Batches, Extremes, embed, observe_extremes, observe_samples, rows
 from .qdq import Ranges, quantise
 from .recipe import Layer, Recipe, Report
+from .rotation import NotRotatable, rotate
 from .savings import Savings, save
 from .source import read
 from .store import Store
@@ -96,13 +98,12 @@ def quantize_best(
     `further` recipes are tried only where that one misses its target. Where the best of all does, the layers that
     quantisation hurts most are kept out of it.
     """
-    model = read(fp32)
-    savings = save(model)
+    model, savings = prepare(fp32)
     _check_kept(model, (*recipes, *further))
     sites = smooth.sites(model)
     with Store(model) as store:
         del model
-        trials = _Trials(store, batches, sites, progress)
+        trials = _Trials(fp32, store, batches, sites, progress)
         best = trials.best(recipes)
         if further and not best.reached:
             trials.say(f"{_words(best)}: trying {len(further)} more recipes")
@@ -128,8 +129,20 @@ def quantize_best(
         layers=best.layers,
         sha256=hashlib.sha256(best.graph).hexdigest(),
         share_of_fp32=len(best.graph) / bytes_on_disk(fp32),
+        packed_bytes=packed_bytes(onnx.load_from_string(best.graph), best.recipe.weight_bits),
         versions={"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__, "numpy": np.__version__},
     )
+
+
+def prepare(fp32: Path, rotation: int | None = None) -> tuple[ModelProto, Savings]:
+    """The fp32 graph as it is quantised, rotated by this seed if there is one, its constants inside."""
+    model = read(fp32)
+    if rotation is not None:
+        try:
+            rotate(model, rotation)
+        except NotRotatable as error:
+            raise UserError(f"{fp32}: {error}") from None
+    return model, save(model)
 
 
 def _words(candidate: Candidate) -> str:
@@ -194,6 +207,7 @@ class _Work:
             recipe.activation_bits,
             keep_float=(*recipe.keep_float, *(nodes if narrow else ())),
             wide=() if narrow else nodes,
+            weight_bits=recipe.weight_bits,
         )
         return graph_bytes(model)
 
@@ -201,17 +215,18 @@ class _Work:
 class _Trials:
     """Recipes tried on one fp32 graph: `tried` holds what came out, `work` what is known of the graph as it is."""
 
-    def __init__(self, store: Store, batches: Batches, sites: list[smooth.Site], progress: bool) -> None:
+    def __init__(self, fp32: Path, store: Store, batches: Batches, sites: list[smooth.Site], progress: bool) -> None:
         self.work = _Work(store, batches, progress)
+        self._fp32 = fp32
         self.tried: dict[str, dict[str, float]] = {}
         self._sites = sites
         self._maxima: dict[str, np.ndarray] | None = None
 
     def best(self, recipes: Sequence[Recipe], best: Candidate | None = None) -> Candidate:
         """In 8 bits throughout; `best` is that of the recipes tried before."""
-        for alpha in dict.fromkeys(recipe.smooth_alpha for recipe in recipes):
-            with self._smoothed(alpha) as work:
-                for recipe in (recipe for recipe in recipes if recipe.smooth_alpha == alpha):
+        for form in dict.fromkeys(_form(recipe) for recipe in recipes):
+            with self._formed(*form) as work:
+                for recipe in (recipe for recipe in recipes if _form(recipe) == form):
                     graph = work.graph(recipe)
                     candidate = Candidate(recipe, graph, work.judge(graph))
                     self.tried[recipe.words()] = {
@@ -227,7 +242,7 @@ class _Trials:
     def mixed(self, best: Candidate) -> Candidate:
         """The same with as few layers kept out as reach its target."""
         recipe = best.recipe
-        with self._smoothed(recipe.smooth_alpha) as work:
+        with self._formed(*_form(recipe)) as work:
             found = [layer for layer in mixed.layers(work.store.light) if not set(layer.nodes) & set(recipe.keep_float)]
             _, images = work.judged(mixed.IMAGES)
             middle = directions(work.extremes.embeddings).mean(0)
@@ -255,11 +270,16 @@ class _Trials:
             tqdm.write(words, file=sys.stderr)
 
     @contextmanager
-    def _smoothed(self, alpha: float | None) -> Iterator[_Work]:
-        if alpha is None:
-            yield self.work
-            return
+    def _formed(self, rotation: int | None, alpha: float | None) -> Iterator[_Work]:
+        """The fp32 graph as it is, rotated, or smoothed."""
         work = self.work
+        if rotation is not None:
+            with Store(prepare(self._fp32, rotation)[0]) as store:
+                yield _Work(store, work.batches, work.progress)
+            return
+        if alpha is None:
+            yield work
+            return
         if self._maxima is None:
             self._maxima = smooth.channel_maxima(work.store, self._sites, work.batches, work.progress)
         model = work.store.loaded()
@@ -267,6 +287,10 @@ class _Trials:
         with Store(model) as store:
             del model
             yield _Work(store, work.batches, work.progress)
+
+
+def _form(recipe: Recipe) -> tuple[int | None, float | None]:
+    return recipe.rotation, recipe.smooth_alpha
 
 
 def _check_kept(model: ModelProto, recipes: Sequence[Recipe]) -> None:

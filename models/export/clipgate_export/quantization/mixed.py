@@ -98,7 +98,9 @@ def rank(
     def variant(layer: Layer) -> tuple[Waist, ModelProto]:
         first = min(places[name] for name in layer.nodes)
         waist = max((waist for waist in narrow if waist.position <= first), key=lambda waist: waist.position)
-        alone = quantise(store, ranges, recipe.per_channel, recipe.activation_bits, only=layer.nodes)
+        alone = quantise(
+            store, ranges, recipe.per_channel, recipe.activation_bits, only=layer.nodes, weight_bits=recipe.weight_bits
+        )
         return waist, behind(alone, store.light, waist)
 
     def effect(trial: tuple[Waist, ModelProto]) -> np.ndarray:

@@ -13,6 +13,7 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType,
 
 from ..onnx_model import IR_VERSION, strip_traces
 from .index import Index, sort_nodes
+from .levels import narrow, read_levels
 from .store import Store
 
 ACTIVATION_TYPES = {8: QuantType.QUInt8, 16: QuantType.QUInt16}
@@ -28,12 +29,13 @@ def quantise(
     keep_float: Collection[str] = (),
     only: Collection[str] = (),
     wide: Collection[str] = (),
+    weight_bits: int = 8,
 ) -> ModelProto:
     """The QDQ graph of the fp32 graph in `store`.
 
     `ranges` holds lowest and highest value of every float tensor that is computed; zero is always within.
     `keep_float` names nodes to leave in fp32, `only` the only nodes to quantise (weights of others stay in the
-    store), `wide` nodes whose outputs take 16 bits.
+    store), `wide` nodes whose outputs take 16 bits. Weights of fewer than 8 bits are levels of int8.
     """
     data = {
         name: TensorData(lowest=np.float32(min(low, 0.0)), highest=np.float32(max(high, 0.0)))
@@ -53,6 +55,9 @@ def quantise(
         _options(store.light, per_channel, activation_bits, wide),
     )
     quantized = quantizer.quantize_model()
+    if weight_bits < 8:
+        found = read_levels(quantized).constants.values()
+        narrow(quantized, {c.source: store.weight(c.source) for c in found if c.weight or c.product}, weight_bits)
     sort_nodes(quantized)
     strip_traces(quantized)
     quantized.ir_version = IR_VERSION

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 
 CALIBRATORS = ("minmax", "quantile", "percentile", "entropy")
+# ONNX has no type of 6 bits, and ONNX Runtime no kernels for 4: both are levels of int8, stored in 8 bits.
+WEIGHT_BITS = (8, 6, 4)
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,9 @@ class Recipe:
     `percentile` of all values stays within, half of the rest beyond either end. "entropy": the symmetric range
     of least Kullback-Leibler divergence (Migacz, GTC 2017).
     `percentile`: [50, 100]. `smooth_alpha`: SmoothQuant's migration strength, [0, 1], or nothing for none.
-    `per_channel`: a scale for every output channel of a weight. `activation_bits`: 8 or 16; weights have 8.
+    `rotation`: the seed of the random rotation of the residual stream (see `rotation.rotate`), or nothing for none.
+    `per_channel`: a scale for every output channel of a weight. `activation_bits`: 8 or 16.
+    `weight_bits`: 8, 6 or 4; of less than 8 the weights use the levels -(2^(b-1) - 1) to 2^(b-1) - 1 of int8.
     `keep_float`: nodes of the graph that is quantised (see `Report.layers`) which stay in fp32.
     `target_cosine`, `target_centred`: below these mean cosines to fp32 (see `Likeness`) the layers that quantisation
     hurts most are kept in `fallback_bits` (32: fp32, 16: 16-bit activations) until both are reached.
@@ -23,8 +27,10 @@ class Recipe:
     calibrator: str = "minmax"
     percentile: float = 99.99
     smooth_alpha: float | None = None
+    rotation: int | None = None
     per_channel: bool = False
     activation_bits: int = 8
+    weight_bits: int = 8
     keep_float: tuple[str, ...] = ()
     target_cosine: float | None = None
     target_centred: float | None = None
@@ -39,6 +45,10 @@ class Recipe:
             raise ValueError(f"smooth alpha {self.smooth_alpha}: must be in 0 to 1")
         if self.activation_bits not in (8, 16):
             raise ValueError(f"activation bits {self.activation_bits}: 8 or 16")
+        if self.weight_bits not in WEIGHT_BITS:
+            raise ValueError(f"weight bits {self.weight_bits}: one of {', '.join(map(str, WEIGHT_BITS))}")
+        if self.rotation is not None and self.smooth_alpha is not None:
+            raise ValueError("rotation and smoothing: take one of them, both spread the outliers of the same tensors")
         if self.fallback_bits not in (16, 32):
             raise ValueError(f"fallback bits {self.fallback_bits}: 16 or 32")
         for target in (self.target_cosine, self.target_centred):
@@ -57,8 +67,10 @@ class Recipe:
             parts[0] += f" {self.percentile:g}"
         if self.smooth_alpha is not None:
             parts.append(f"alpha {self.smooth_alpha:g}")
+        if self.rotation is not None:
+            parts.append("rotated")
         parts.append("per channel" if self.per_channel else "per tensor")
-        parts.append(f"w8a{self.activation_bits}")
+        parts.append(f"w{self.weight_bits}a{self.activation_bits}")
         return ", ".join(parts)
 
 
@@ -81,7 +93,8 @@ class Report:
     `centred_cosine` is the mean, `worst_centred` the least with the mean fp32 embedding taken from both sides, and
     `alike` the mean cosine between different images' fp32 embeddings (see `Likeness`). `candidates` holds every
     recipe's mean cosines, plain and centred; `recipe` won. `layers` are the layers with their damage, worst first,
-    where they had to be measured; the first `kept` of them stay in `recipe.fallback_bits` bits.
+    where they had to be measured; the first `kept` of them stay in `recipe.fallback_bits` bits. `packed_bytes` is the
+    size that the graph would have with its weights packed in `recipe.weight_bits` bits.
     """
 
     recipe: Recipe
@@ -99,6 +112,7 @@ class Report:
     layers: tuple[Layer, ...] = ()
     sha256: str = ""
     share_of_fp32: float = 0.0
+    packed_bytes: int = 0
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -119,6 +133,8 @@ class Report:
             f"less the mean embedding: mean {self.centred_cosine:.4f}, worst {self.worst_centred:.4f}",
             f"size: {self.share_of_fp32:.1%} of fp32",
         ]
+        if self.recipe.weight_bits < 8:
+            lines.append(f"packed in {self.recipe.weight_bits} bits a weight it would have {self.packed_bytes:,} bytes")
         lines += [f"{name} = {value:g}" for name, value in self.savings.items()]
         if len(self.candidates) > 1:
             lines += [
