@@ -81,7 +81,8 @@ impl Embedding {
     }
 }
 
-/// Dot product in eight running sums, which the compiler turns into vector instructions.
+/// Dot product in eight running sums, which the compiler turns into vector instructions: of its caller's processor.
+#[inline(always)]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
     let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));

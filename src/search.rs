@@ -20,9 +20,9 @@ pub(crate) const BLOCK: usize = 256;
 
 /// The exact cosine of a unit vector with each f32 row.
 pub(crate) fn cosines(rows: &[f32], image: &[f32], cosines: &mut [f32]) {
-    let rows = rows.chunks_exact(image.len().max(1));
-    for (cosine, row) in cosines.iter_mut().zip(rows) {
-        *cosine = dot(row, image).clamp(-1.0, 1.0);
+    products::exact_products(rows, image, cosines);
+    for cosine in cosines {
+        *cosine = cosine.clamp(-1.0, 1.0);
     }
 }
 
