@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of every peer (default: 1)")
     parser.add_argument("--rounds", type=int, default=12, help="default: 12")
     parser.add_argument("--runs", type=int, default=3, help="decisions a peer makes in each round (default: 3)")
-    parser.add_argument("--starts", type=int, default=7, help="process starts of each peer, 0 for none (default: 7)")
+    parser.add_argument("--starts", type=int, default=15, help="process starts of each peer, 0 for none (default: 15)")
     parser.add_argument(
         "--time",
         choices=("wall", "processor"),
