@@ -134,3 +134,42 @@ pub(crate) fn unreadable(error: io::Error, path: &Path) -> Error {
         .with_source(error)
         .at(path.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_or_left_and_nothing_lies_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for content in ["first", "second"] {
+            replace_file(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        let taken = folder.path().join("folder");
+        fs::create_dir(&taken).unwrap();
+        for refused in [taken.as_path(), &path.join("below a file"), Path::new("/")] {
+            let error = replace_file(refused, b"content").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Machine);
+            let name = refused.display().to_string();
+            assert!(error.to_string().starts_with(&name), "{error}");
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_new_file_is_as_readable_as_others_and_an_old_one_stays_as_it_was() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        let (written, usual) = (folder.path().join("written"), folder.path().join("usual"));
+        replace_file(&written, b"content").unwrap();
+        fs::write(&usual, "content").unwrap();
+        assert_eq!(mode(&written), mode(&usual));
+        fs::set_permissions(&written, fs::Permissions::from_mode(0o600)).unwrap();
+        replace_file(&written, b"again").unwrap();
+        assert_eq!(mode(&written) & 0o777, 0o600);
+    }
+}

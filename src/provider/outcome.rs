@@ -41,9 +41,9 @@ pub enum ProviderOutcome {
         /// What is missing.
         reason: String,
     },
-    /// It does not load the graph.
+    /// It does not load the graph, or runs no node of it.
     Refused {
-        /// The provider's words.
+        /// Its words, or the first error that ONNX Runtime logged meanwhile.
         reason: String,
     },
     /// It would leave nodes of the graph on the CPU.

@@ -109,3 +109,24 @@ fn forward_log(level: LogLevel, _category: &str, _id: &str, location: &str, mess
     }
     log::log!(target: "onnxruntime", level, "{message} ({location})");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_error_of_the_work_is_overheard() {
+        let say = |level, message: &str| forward_log(level, "", "", "", message);
+        say(LogLevel::Error, "before");
+        let (done, overheard) = overhear(|| {
+            say(LogLevel::Warning, "a warning");
+            say(LogLevel::Error, " the cause\n");
+            say(LogLevel::Error, "what followed");
+            1
+        });
+        assert_eq!((done, overheard.as_deref()), (1, Some("the cause")));
+        assert_eq!(overhear(|| ()).1, None);
+        let long = overhear(|| say(LogLevel::Fatal, &"x".repeat(1000))).1;
+        assert_eq!(long.unwrap().len(), MOST_OVERHEARD);
+    }
+}

@@ -130,10 +130,12 @@ impl SessionOptions {
         self.probe.as_ref()
     }
 
-    /// A directory that keeps what was found out about providers: which one `auto` chose, and which ones passed their
-    /// [`ProbeCommand`]. It is made where it is missing. An entry counts for one machine, ONNX Runtime, plugin, graph,
-    /// set of options and version of clipgate; anything else is found out again. A directory that cannot be used costs a
-    /// warning and nothing more. Without one, nothing is kept.
+    /// A directory that keeps what was found out about providers: which one `auto` chose with what it passed over, and which
+    /// ones passed their [`ProbeCommand`]. It is made where it is missing. An entry counts for one machine, ONNX Runtime,
+    /// plugin and files beside it, graph, set of options and version of clipgate; anything else is found out again, and so,
+    /// after a day, is a choice of `auto` that passed over a provider which crashed, refused the graph or computed wrongly.
+    /// Delete the directory to measure at once. One that cannot be used costs a warning and nothing more. Without one,
+    /// nothing is kept.
     pub fn with_provider_cache(mut self, directory: impl Into<PathBuf>) -> Self {
         self.provider_cache = Some(directory.into());
         self
