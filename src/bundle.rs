@@ -1,9 +1,10 @@
-//! A bundle: the directory that holds a model, its labels and its calibration. The only file that opens one.
+//! A bundle: the files of a model, its labels and its calibration. The only file that opens one.
 
 mod ahead;
+mod location;
 mod manifest;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use safetensors::tensor::{Dtype, SafeTensors};
@@ -13,14 +14,14 @@ use crate::bytes::SharedBytes;
 use crate::calibration::Calibration;
 use crate::digest::Digest;
 use crate::embedding::Embedding;
-use crate::error::{Error, ErrorKind, Result};
-use crate::file::read_file;
-use crate::gate::ExecutedGraph;
+use crate::error::{Error, Result};
 #[cfg(unix)]
-use crate::mapping::Mapping;
+use crate::file_part::FilePart;
+use crate::gate::ExecutedGraph;
 use crate::model::{Model, ModelMemory};
 use crate::tokenizer::Tokenizer;
 use ahead::Ahead;
+use location::Location;
 
 pub use manifest::{BUNDLE_SCHEMA, FileDigest, FileEntry, Manifest, TextEncoderEntry};
 
@@ -40,15 +41,8 @@ const MANIFEST: &str = "manifest.json";
 #[derive(Debug)]
 pub struct Bundle {
     manifest: Arc<Manifest>,
-    location: Location,
+    location: Arc<Location>,
     ahead: Ahead,
-}
-
-#[derive(Clone, Debug)]
-enum Location {
-    Directory(PathBuf),
-    #[cfg(feature = "embedded-model")]
-    Embedded(&'static [(&'static str, &'static [u8])]),
 }
 
 /// A known input and the embedding that the executed graph must give for it.
@@ -66,25 +60,42 @@ impl Bundle {
     /// Opens a bundle directory; reads only its manifest.
     ///
     /// # Errors
-    /// [`ErrorKind::Bundle`] if the manifest is missing, malformed, newer than this reader or breaks a
-    /// rule; [`ErrorKind::Machine`] if it cannot be read.
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the manifest is missing, malformed, newer than this reader or
+    /// breaks a rule; [`ErrorKind::Machine`](crate::ErrorKind::Machine) if it cannot be read.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
-        let directory = directory.as_ref();
-        let path = directory.join(MANIFEST);
-        let json =
-            read_file(&path, manifest::MAX_MANIFEST_BYTES).map_err(missing_is_the_bundles_fault)?;
-        let manifest =
-            Manifest::from_json((*json).as_ref()).map_err(|error| error.at(path.display()))?;
-        Ok(Self::at(
-            Location::Directory(directory.to_owned()),
-            manifest,
-        ))
+        Self::open_at(Location::Directory(directory.as_ref().to_owned()))
+    }
+
+    /// Opens a bundle whose files, by their names, are parts of open files; reads only its manifest. `place` is what errors
+    /// call the bundle.
+    ///
+    /// The assets of an Android app lie so in its package. Graphs are mapped there, as those of a directory are, but for
+    /// one in the ORT format that does not begin at a multiple of 16 bytes: it is copied.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    #[cfg(unix)]
+    pub fn from_parts(
+        place: impl Into<String>,
+        files: impl IntoIterator<Item = (String, FilePart)>,
+    ) -> Result<Self> {
+        Self::open_at(Location::Parts {
+            place: place.into(),
+            files: files.into_iter().collect(),
+        })
+    }
+
+    fn open_at(location: Location) -> Result<Self> {
+        let json = location.read(MANIFEST, manifest::MAX_MANIFEST_BYTES)?;
+        let manifest = Manifest::from_json((*json).as_ref())
+            .map_err(|error| error.at(location.path(MANIFEST)))?;
+        Ok(Self::at(Arc::new(location), manifest))
     }
 
     /// The pocket bundle inside this library.
     ///
     /// # Errors
-    /// [`ErrorKind::Bundle`] if the library was built from a damaged bundle.
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the library was built from a damaged bundle.
     #[cfg(feature = "embedded-model")]
     pub fn embedded() -> Result<Self> {
         let manifest = Manifest::from_json(include_bytes!("../models/pocket/manifest.json"))
@@ -115,10 +126,10 @@ impl Bundle {
                 include_bytes!("../models/pocket/selftest.safetensors"),
             ),
         ]);
-        Ok(Self::at(location, manifest))
+        Ok(Self::at(Arc::new(location), manifest))
     }
 
-    fn at(location: Location, manifest: impl Into<Arc<Manifest>>) -> Self {
+    fn at(location: Arc<Location>, manifest: impl Into<Arc<Manifest>>) -> Self {
         Self {
             manifest: manifest.into(),
             location,
@@ -131,41 +142,33 @@ impl Bundle {
         &self.manifest
     }
 
-    /// The directory, or that the bundle is embedded.
+    /// The directory, what [`from_parts`](Self::from_parts) was told, or that the bundle is embedded.
     pub fn location(&self) -> String {
-        match &self.location {
+        match &*self.location {
             Location::Directory(directory) => directory.display().to_string(),
+            #[cfg(unix)]
+            Location::Parts { place, .. } => place.clone(),
             #[cfg(feature = "embedded-model")]
             Location::Embedded(_) => format!("{} (embedded)", self.manifest.id),
         }
     }
 
-    /// The directory, unless the bundle is embedded.
+    /// The directory, where the bundle is one.
     pub fn directory(&self) -> Option<&Path> {
-        match &self.location {
+        match &*self.location {
             Location::Directory(directory) => Some(directory),
-            #[cfg(feature = "embedded-model")]
-            Location::Embedded(_) => None,
+            #[cfg(any(unix, feature = "embedded-model"))]
+            _ => None,
         }
     }
 
     /// A listed file's content, checked against size and digest.
     ///
     /// # Errors
-    /// [`ErrorKind::Bundle`] if the file is not listed, missing, or not what the manifest says;
-    /// [`ErrorKind::Machine`] if it cannot be read.
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the file is not listed, missing, or not what the manifest
+    /// says; [`ErrorKind::Machine`](crate::ErrorKind::Machine) if it cannot be read.
     pub fn read(&self, name: &str) -> Result<SharedBytes> {
-        let expected = self.listed(name)?;
-        let bytes: SharedBytes = match &self.location {
-            Location::Directory(directory) => read_file(&directory.join(name), expected.bytes)
-                .map_err(missing_is_the_bundles_fault)?,
-            #[cfg(feature = "embedded-model")]
-            Location::Embedded(files) => files
-                .iter()
-                .find(|(file, _)| *file == name)
-                .map(|(_, bytes)| Arc::new(*bytes) as SharedBytes)
-                .ok_or_else(|| Error::bundle("the file is not embedded").at(self.path(name)))?,
-        };
+        let bytes = self.location.read(name, self.listed(name)?.bytes)?;
         let content = (*bytes).as_ref();
         self.check_size(name, content.len())?;
         self.check_digest(name, Digest::of(content))?;
@@ -175,20 +178,19 @@ impl Bundle {
     /// A listed graph, checked against size and digest, for a session.
     ///
     /// # Errors
-    /// As [`read`](Self::read), or [`ErrorKind::Bundle`] if the file's name says another format than its content.
+    /// As [`read`](Self::read), or [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the file's name says another
+    /// format than its content.
     pub(crate) fn model(&self, name: &str, memory: ModelMemory) -> Result<Model> {
         #[cfg(not(unix))]
         let _ = memory;
         #[cfg(unix)]
-        if let Location::Directory(directory) = &self.location
-            && memory == ModelMemory::Mapped
+        if memory == ModelMemory::Mapped
+            && let Some(mapping) = self.location.mapping(name, self.listed(name)?.bytes)?
         {
-            let mapping = Mapping::open_to_load(&directory.join(name), self.listed(name)?.bytes)
-                .map_err(missing_is_the_bundles_fault)?;
-            if let Some(mapping) = mapping {
-                self.check_size(name, mapping.bytes().len())?;
-                self.check_digest(name, mapping.digest())?;
-                return Model::mapped(mapping, self.path(name));
+            self.check_size(name, mapping.bytes().len())?;
+            self.check_digest(name, mapping.digest())?;
+            if let Some(model) = Model::mapped(mapping, self.path(name))? {
+                return Ok(model);
             }
         }
         Model::private(self.read(name)?, self.path(name))
@@ -211,7 +213,7 @@ impl Bundle {
     /// What is wrong with the graph is told by whoever opens it. Until then a mapped file cannot be written to
     /// (a writer waits up to 45 s), so open it soon, or drop the bundle.
     pub fn read_ahead(&self, memory: ModelMemory) {
-        let bundle = Self::at(self.location.clone(), Arc::clone(&self.manifest));
+        let bundle = Self::at(Arc::clone(&self.location), Arc::clone(&self.manifest));
         self.ahead.begin(memory, move || {
             bundle.model(&bundle.manifest.image_encoder.file, memory)
         });
@@ -267,7 +269,7 @@ impl Bundle {
     /// The text encoder's entry in the manifest.
     ///
     /// # Errors
-    /// [`ErrorKind::Bundle`] if the bundle has none: it knows only the labels of its banks.
+    /// [`ErrorKind::Bundle`](crate::ErrorKind::Bundle) if the bundle has none: it knows only the labels of its banks.
     pub fn text_encoder(&self) -> Result<&TextEncoderEntry> {
         self.manifest.text_encoder.as_ref().ok_or_else(|| {
             Error::bundle("the bundle has no text encoder, so it knows only its own labels; pass a label bank instead")
@@ -293,8 +295,8 @@ impl Bundle {
     /// The default label bank.
     ///
     /// # Errors
-    /// [`ErrorKind::Caller`] if the bundle has none: labels must be brought. Otherwise as [`read`](Self::read), or if
-    /// the file is no bank of this model's dimension.
+    /// [`ErrorKind::Caller`](crate::ErrorKind::Caller) if the bundle has none: labels must be brought. Otherwise as
+    /// [`read`](Self::read), or if the file is no bank of this model's dimension.
     pub fn label_bank(&self) -> Result<LabelBank> {
         let Some(FileEntry { file: name }) = &self.manifest.labels else {
             return Err(Error::caller(
@@ -313,8 +315,8 @@ impl Bundle {
     /// The calibration of the default label bank.
     ///
     /// # Errors
-    /// [`ErrorKind::Policy`] if the bundle has none: nothing says then when an answer can be trusted. Otherwise as
-    /// [`read`](Self::read), or if the file is no calibration.
+    /// [`ErrorKind::Policy`](crate::ErrorKind::Policy) if the bundle has none: nothing says then when an answer can be
+    /// trusted. Otherwise as [`read`](Self::read), or if the file is no calibration.
     pub fn calibration(&self) -> Result<Calibration> {
         let Some(FileEntry { file: name }) = &self.manifest.calibration else {
             return Err(Error::policy(
@@ -382,17 +384,6 @@ impl Bundle {
 
     /// Where a file lies, for errors.
     pub(crate) fn path(&self, name: &str) -> String {
-        match &self.location {
-            Location::Directory(directory) => directory.join(name).display().to_string(),
-            #[cfg(feature = "embedded-model")]
-            Location::Embedded(_) => format!("{}/{name}", self.location()),
-        }
-    }
-}
-
-fn missing_is_the_bundles_fault(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::Caller => Error::bundle(error.to_string()).with_source(error),
-        _ => error,
+        self.location.path(name)
     }
 }

@@ -56,6 +56,8 @@ mod encoder;
 mod error;
 pub mod evaluate;
 pub mod file;
+#[cfg(unix)]
+mod file_part;
 pub mod fit;
 mod frame;
 mod gate;
@@ -130,6 +132,8 @@ pub use drift::{DriftMonitor, DriftOptions, DriftReference, DriftStatus};
 pub use embedding::Embedding;
 pub use encoder::{ImageEncoder, LoadTimings, MAX_TEMPLATES, SELF_TEST_COSINE, TextEncoder};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(unix)]
+pub use file_part::FilePart;
 pub use frame::{
     ColorMatrix, ColorRange, ColorSpace, Frame, MAX_EDGE, Orientation, PixelFormat, Plane, Region,
 };

@@ -8,21 +8,22 @@ mod tests;
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 use memmap2::Advice;
-use memmap2::{Mmap, UncheckedAdvice};
+use memmap2::{Mmap, MmapOptions, UncheckedAdvice};
 
 use crate::bytes::Source;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::file;
+use crate::file_part::FilePart;
 use guard::Guard;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use lease::Lease;
@@ -35,25 +36,29 @@ const TICK: Duration = Duration::from_millis(20);
 const RELEASE_EVERY: Duration = Duration::from_millis(2);
 
 /// The least and the most that a mapping is divided into, see [`divide`]: a process may have some 65,000 pieces.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 const PIECE: usize = 256 << 10;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 const MOST_PIECES: usize = 512;
 
-/// A read-only mapping of a file whose content had `digest` when it was mapped.
+/// A mapping begins at a multiple of this in its file, which every size of a memory page divides.
+const GRANULE: u64 = 64 << 10;
+
+/// A read-only mapping of a part of a file whose content had `digest` when it was mapped.
 ///
 /// It has two enemies. Where the file is truncated, reading the mapping raises SIGBUS: the [`Guard`] answers that with
 /// zeros and remembers it. Where the file is written to, the mapping's content changes: the file's size and times tell.
 /// Both are asked by [`check`](Self::check), which whoever has read the mapping calls before using what came of it.
 #[derive(Debug)]
 pub(crate) struct Mapping {
-    path: PathBuf,
+    part: FilePart,
     digest: Digest,
     stamp: Mutex<Stamp>,
     // Dropped before the mapping that it guards.
     guard: Guard,
     map: Mmap,
-    file: File,
+    /// What was mapped before the part, so as to begin at a page.
+    lead: usize,
     #[cfg(any(target_os = "linux", target_os = "android"))]
     lease: Mutex<Option<Lease>>,
 }
@@ -77,56 +82,68 @@ impl Mapping {
     /// As [`file::read_file`].
     pub(crate) fn open(path: &Path, limit: u64) -> Result<Option<Self>> {
         let (file, size) = file::open(path, limit)?;
-        Self::of(file, size, path)
+        Self::of(FilePart::whole(file, size, path))
     }
 
     /// As [`open`](Self::open), for a file that is parsed where it lies: nobody can write to it until
     /// [`releasing`](Self::releasing) is over, where the system has leases. `None` also where it is being written to.
     pub(crate) fn open_to_load(path: &Path, limit: u64) -> Result<Option<Self>> {
         let (file, size) = file::open(path, limit)?;
+        Self::load_part(FilePart::whole(file, size, path))
+    }
+
+    /// As [`open_to_load`](Self::open_to_load), for a part of a file that is open.
+    pub(crate) fn load_part(part: FilePart) -> Result<Option<Self>> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
-            let Ok(lease) = Lease::of(&file) else {
+            let Ok(lease) = Lease::of(part.file()) else {
                 return Ok(None);
             };
-            let mapping = Self::of(file, size, path)?;
+            let mapping = Self::of(part)?;
             Ok(mapping.map(|mapping| Self {
                 lease: Mutex::new(lease),
                 ..mapping
             }))
         }
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        Self::of(file, size, path)
+        Self::of(part)
     }
 
-    fn of(mut file: File, size: usize, path: &Path) -> Result<Option<Self>> {
-        let failed = |error| file::unreadable(error, path);
-        let Some(stamp) = settled(&file).map_err(failed)? else {
+    fn of(part: FilePart) -> Result<Option<Self>> {
+        let failed = |error| file::unreadable(error, part.place());
+        let Some(stamp) = settled(part.file()).map_err(failed)? else {
             return Ok(None);
         };
-        let digest = file::hash(&mut file).map_err(failed)?;
+        if stamp.size < part.offset() + part.length() {
+            return Err(changed().at(part.place().display()));
+        }
+        let digest = file::hash(&mut part.reader()).map_err(failed)?;
+        let lead = part.offset() % GRANULE;
+        let (Ok(length), Ok(lead)) = (usize::try_from(lead + part.length()), usize::try_from(lead))
+        else {
+            return Ok(None);
+        };
+        let mut options = MmapOptions::new();
+        options.offset(part.offset() - lead as u64).len(length);
         #[expect(unsafe_code, reason = "a file is mapped")]
         // SAFETY: the mapping is read-only and private to this type. What is read there may be anything (the digest was
         // checked, but the file may change): weights and the rows of a label bank are numbers of any value, for which
         // every computation is defined; a bank's texts are copied before they are looked at; a graph's structure is
         // parsed under a lease that keeps writers away (where none is granted, whoever may write to the model is
         // trusted: see the chapter on security). What came of it is thrown away unless `check` finds the file as it was.
-        let Ok(map) = (unsafe { Mmap::map(&file) }) else {
+        let Ok(map) = (unsafe { options.map(part.file()) }) else {
             return Ok(None);
         };
-        if map.len() != size {
-            return Err(changed().at(path.display()));
-        }
         let Some(guard) = Guard::over(map.as_ptr() as usize, map.len()) else {
             return Ok(None);
         };
         Ok(Some(Self {
-            path: path.to_owned(),
+            part,
             digest,
             stamp: Mutex::new(stamp),
             guard,
             map,
-            file,
+            lead,
             #[cfg(any(target_os = "linux", target_os = "android"))]
             lease: Mutex::default(),
         }))
@@ -139,22 +156,20 @@ impl Mapping {
 
     /// The mapped bytes: numbers that may change until [`check`](Self::check) has vouched for what was read of them.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.map
+        &self.map[self.lead..]
     }
 
     /// Keeps what is read here and there from costing more memory than it must; what is read from end to end is better
     /// left whole.
     pub(crate) fn divided(self) -> Self {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
+        #[cfg(target_os = "linux")]
         divide(&self.map);
         self
     }
 
     /// Reads the first bytes from the file.
     pub(crate) fn start(&self, buffer: &mut [u8]) -> Result<()> {
-        self.file
-            .read_exact_at(buffer, 0)
-            .map_err(|error| file::unreadable(error, &self.path))
+        self.part.start(buffer)
     }
 
     /// Whether all that was read from the mapping so far was the content of [`digest`](Self::digest).
@@ -165,7 +180,7 @@ impl Mapping {
         if self.guard.was_hit() {
             return Err(changed());
         }
-        let now = Stamp::of(&self.file).map_err(|error| changed().with_source(error))?;
+        let now = Stamp::of(self.part.file()).map_err(|error| changed().with_source(error))?;
         let mut stamp = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         if now == *stamp {
             return Ok(());
@@ -175,7 +190,9 @@ impl Mapping {
         }
         // A rename over the file, say, or a write whose time was set back: only the content tells.
         match self.rehash() {
-            Ok(digest) if digest == self.digest && Stamp::of(&self.file).ok() == Some(now) => {
+            Ok(digest)
+                if digest == self.digest && Stamp::of(self.part.file()).ok() == Some(now) =>
+            {
                 *stamp = now;
                 Ok(())
             }
@@ -222,10 +239,7 @@ impl Mapping {
     }
 
     fn rehash(&self) -> io::Result<Digest> {
-        file::hash(&mut FromStart {
-            file: &self.file,
-            at: 0,
-        })
+        file::hash(&mut self.part.reader())
     }
 }
 
@@ -237,7 +251,8 @@ impl AsRef<[u8]> for Mapping {
 
 impl Source for Mapping {
     fn check_unchanged(&self) -> Result<()> {
-        self.check().map_err(|error| error.at(self.path.display()))
+        self.check()
+            .map_err(|error| error.at(self.part.place().display()))
     }
 }
 
@@ -269,7 +284,7 @@ impl Stamp {
 /// Linux maps as much as it holds together of a file in its cache, up to 2 MB, where one page is read, and counts it all
 /// as the process's (`finish_fault` in mm/memory.c, from 6.18 on; earlier where huge pages are wanted): 26 MB for the
 /// 2 MB of small tensors that a ViT-B/32 reads in place. It never goes beyond a piece.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 fn divide(map: &Mmap) {
     let piece = PIECE.max(map.len().div_ceil(MOST_PIECES).next_multiple_of(PIECE));
     for start in (0..map.len()).step_by(2 * piece) {
@@ -304,18 +319,4 @@ fn changed() -> Error {
          it is used: open it again, and put a new version in place by a rename, or choose a private copy (for a model \
          `--model-memory private` or `ModelMemory::Private`, for a label bank `LabelBank::open`)",
     )
-}
-
-/// Reads a file from its start without moving its position.
-struct FromStart<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl io::Read for FromStart<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
 }

@@ -8,6 +8,10 @@ use crate::mapping::Mapping;
 /// The four bytes that tell an ORT-format file, behind the four of the root table's offset.
 const ORT_IDENTIFIER: &[u8] = b"ORTM";
 
+/// What the numbers of an ORT-format file are aligned to, if the file itself is.
+#[cfg(unix)]
+const ORT_ALIGNMENT: usize = 16;
+
 /// Where the bytes of a model's file lie while its session needs them.
 ///
 /// An ONNX file is read once and then released, whichever is chosen. Weights of an ORT-format file are used where they
@@ -67,22 +71,31 @@ impl Model {
         })
     }
 
-    /// A model in a mapped file at `place`.
+    /// A model in a mapped file at `place`. `None` where it has to be copied: where the weights of an ORT-format file
+    /// would not be aligned, since that file is a part of another one.
     ///
     /// # Errors
     /// As [`private`](Self::private), or if the file cannot be read.
     #[cfg(unix)]
-    pub(crate) fn mapped(mapping: Mapping, place: String) -> Result<Self> {
+    pub(crate) fn mapped(mapping: Mapping, place: String) -> Result<Option<Self>> {
         let mut start = [0; 8];
         let known = start.len().min(mapping.bytes().len());
         mapping.start(&mut start[..known])?;
         let format = Format::of(&start[..known]);
         format.check_name(&place)?;
-        Ok(Self {
+        let is_aligned = mapping
+            .bytes()
+            .as_ptr()
+            .addr()
+            .is_multiple_of(ORT_ALIGNMENT);
+        if format == Format::Ort && !is_aligned {
+            return Ok(None);
+        }
+        Ok(Some(Self {
             bytes: Bytes::Mapped(mapping.divided()),
             format,
             place,
-        })
+        }))
     }
 
     /// Where the file lies, for errors.

@@ -13,6 +13,8 @@ use crate::session::{API_VERSION, Environment, available};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod elf;
+#[cfg(unix)]
+mod named;
 
 /// The oldest ONNX Runtime 1.x that is accepted: 1.27.0 computed wrong results on some Arm cores.
 const MIN_MINOR: u32 = 28;
@@ -78,6 +80,25 @@ impl Runtime {
         Self::load_checked(path).map_err(|error| error.at(path.display()))
     }
 
+    /// Loads the library that the system's loader knows by `name`: `libonnxruntime.so` of an Android app, which may lie
+    /// inside the app's package and have no path of its own. Where it has no file, its form is left to the loader.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), naming the library.
+    #[cfg(unix)]
+    pub fn load_named(name: &str) -> Result<Self> {
+        let load = || {
+            // Open until the environment holds it, so that it is not loaded twice.
+            let (_library, path) = named::open(name)?;
+            if path.is_file() {
+                Self::load(&path)
+            } else {
+                Self::load_at(path)
+            }
+        };
+        load().map_err(|error| error.at(name))
+    }
+
     /// Loads the first library of `candidates` that can be loaded.
     ///
     /// # Errors
@@ -139,6 +160,12 @@ impl Runtime {
         let path = path
             .canonicalize()
             .map_err(|error| Error::machine("cannot be opened").with_source(error))?;
+        check_library(&path)?;
+        Self::load_at(path)
+    }
+
+    /// Loads the library at an absolute path, which need not be a file's.
+    fn load_at(path: PathBuf) -> Result<Self> {
         let mut process = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
         match &process.library {
             Some(library) if *library != path => {
@@ -153,7 +180,6 @@ impl Runtime {
             return Ok(runtime.clone());
         }
 
-        check_library(&path)?;
         let (library, version) = probe(&path)?;
         forbid_telemetry();
         process.library = Some(path.clone());

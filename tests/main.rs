@@ -10,6 +10,8 @@
 mod ahead;
 mod architecture;
 mod bench_command;
+#[cfg(unix)]
+mod bundle_parts;
 mod calibrate;
 mod cli;
 mod doctor;

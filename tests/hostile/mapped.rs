@@ -11,6 +11,7 @@ use clipgate::{
     SessionOptions,
 };
 
+use crate::bundle_parts;
 use crate::support::bundles::BundleCopy;
 use crate::support::{data, runtime};
 
@@ -104,6 +105,28 @@ fn both_formats_answer_alike_from_either_memory() {
                     );
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn both_formats_answer_alike_wherever_they_lie_in_another_file() {
+    for extension in ["onnx", "ort"] {
+        let file = data(&format!("session/in_place.{extension}"));
+        let bundle = bundle(&file, &format!("image_encoder.{extension}"));
+        let expected = encode(&mut open(&bundle, ModelMemory::Mapped).unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let package = folder.path().join("base.apk");
+        for lead in 0..17 {
+            let places = bundle_parts::pack(bundle.path(), &package, lead);
+            let parts = bundle_parts::open(&package, &places).unwrap();
+            let mut encoder =
+                ImageEncoder::open(&runtime(), &parts, SessionOptions::default()).unwrap();
+            assert_eq!(
+                encode(&mut encoder).unwrap(),
+                expected,
+                "{extension} {lead}"
+            );
         }
     }
 }

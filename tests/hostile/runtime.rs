@@ -344,6 +344,27 @@ fn a_second_library_is_refused() {
     );
 }
 
+#[test]
+#[cfg(target_os = "linux")]
+fn a_library_is_found_by_its_name() {
+    let loaded = runtime();
+    // As the loader knows the one that is loaded.
+    let named = Runtime::load_named("libonnxruntime.so.1").unwrap();
+    assert_eq!(named.path(), loaded.path());
+    for (name, reason) in [
+        ("libnot-there.so", "cannot be loaded"),
+        ("libc.so.6", "does not export OrtGetApiBase"),
+        ("/tmp/libonnxruntime.so", "no bare name"),
+        ("", "no bare name"),
+    ] {
+        let error = Runtime::load_named(name).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Machine);
+        let message = error.to_string();
+        assert!(message.starts_with(name), "{message}");
+        assert!(message.contains(reason), "{message}");
+    }
+}
+
 /// Builds of Microsoft from 1.29 on write an identifier and a queue of events below the home directory, if they may.
 #[test]
 #[cfg(target_os = "linux")]
