@@ -1,0 +1,62 @@
+package io.clipgate.coroutines
+
+import android.content.Context
+import io.clipgate.Classification
+import io.clipgate.Classifier
+import io.clipgate.ClassifierOptions
+import io.clipgate.ClipgateException
+import io.clipgate.Frame
+import io.clipgate.LiveAnswer
+import io.clipgate.LiveClassifier
+import io.clipgate.LiveListener
+import io.clipgate.LiveOptions
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.channels.awaitClose
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.callbackFlow
+import kotlinx.coroutines.flow.conflate
+import kotlinx.coroutines.withContext
+
+/** [Classifier.open] on a thread that may wait. */
+public suspend fun openClassifier(
+    context: Context,
+    assetDirectory: String,
+    options: ClassifierOptions = ClassifierOptions.DEFAULT,
+    dispatcher: CoroutineDispatcher = Dispatchers.IO,
+): Classifier = withContext(dispatcher) { Classifier.open(context, assetDirectory, options) }
+
+/** [Classifier.classify] on a thread that may compute. A frame that is being answered cannot be cancelled. */
+public suspend fun Classifier.classifyOn(
+    frame: Frame,
+    dispatcher: CoroutineDispatcher = Dispatchers.Default,
+): Classification = withContext(dispatcher) { classify(frame) }
+
+/**
+ * A live stream whose answers are a flow; the newest wins. It is started when the flow is collected, which can happen
+ * once, and closed when that ends.
+ *
+ * ```kotlin
+ * classifier.answers { live -> analysis.setAnalyzer(executor) { image -> image.use { live.push(...) } } }
+ *     .collect { answer -> show(answer.decision) }
+ * ```
+ *
+ * @param onError hears of frames that could not be answered; the stream goes on.
+ * @param started is given the stream, to push frames into.
+ */
+public fun Classifier.answers(
+    options: LiveOptions = LiveOptions.DEFAULT,
+    onError: (ClipgateException) -> Unit = {},
+    started: (LiveClassifier) -> Unit,
+): Flow<LiveAnswer> = callbackFlow {
+    val listener = object : LiveListener {
+        override fun onAnswer(answer: LiveAnswer) {
+            trySend(answer)
+        }
+
+        override fun onError(error: ClipgateException) = onError(error)
+    }
+    val live = LiveClassifier.start(this@answers, Runnable::run, options, listener)
+    started(live)
+    awaitClose { live.close() }
+}.conflate()

@@ -1,0 +1,73 @@
+package io.clipgate
+
+import android.content.Context
+import android.content.res.AssetManager
+import android.os.ParcelFileDescriptor
+import java.io.File
+import org.junit.After
+import org.junit.Assert.assertEquals
+import org.junit.Before
+import org.junit.Test
+
+/** Bundles in an app's package. */
+class AssetsTest {
+    private val apk = File.createTempFile("base", ".apk")
+    private val entries = LinkedHashMap<String, AssetManager.Entry>()
+
+    /** The bundle's files one behind the other, at places that no page begins at. */
+    @Before
+    fun pack() {
+        Fixture.load()
+        apk.outputStream().use { out ->
+            var offset = 0L
+            for (file in Fixture.pocket.listFiles()!!) {
+                out.write(byteArrayOf(1, 2, 3))
+                out.write(file.readBytes())
+                entries["models/pocket/${file.name}"] = AssetManager.Entry(offset + 3, file.length(), false)
+                offset += 3 + file.length()
+            }
+        }
+    }
+
+    @After
+    fun nothingIsLeftOpen() {
+        apk.delete()
+        assertEquals("open descriptors", 0, ParcelFileDescriptor.OPEN.get())
+        assertNothingIsOpen()
+    }
+
+    private fun open(directory: String = "models/pocket") =
+        Classifier.open(Context(AssetManager(apk, entries)), directory)
+
+    @Test
+    fun answersAreThoseOfTheDirectory() {
+        val expected = Fixture.open().use { it.classify(Fixture.scene()) }
+        open().use { classifier ->
+            assertEquals("assets/models/pocket", classifier.info.location)
+            val answer = classifier.classify(Fixture.scene())
+            assertEquals(expected.decision, answer.decision)
+            assertEquals(expected.top, answer.top)
+        }
+    }
+
+    @Test
+    fun whatIsWrongWithAPackageIsSaid() {
+        refused(ErrorCode.BUNDLE, "assets/nowhere/manifest.json", "src/main/assets/nowhere") { open("nowhere") }
+        val graph = "models/pocket/image_encoder.onnx"
+        val entry = entries.getValue(graph)
+        entries[graph] = entry.copy(isCompressed = true)
+        refused(ErrorCode.BUNDLE, "assets/$graph", "noCompress") { open() }
+        entries[graph] = AssetManager.Entry(entry.offset(), entry.length() - 1, false)
+        refused(ErrorCode.BUNDLE, "assets/$graph", "manifest says") { open() }
+        entries[graph] = AssetManager.Entry(entry.offset() + 1, entry.length(), false)
+        refused(ErrorCode.BUNDLE, "assets/$graph", "sha256") { open() }
+        entries[graph] = AssetManager.Entry(apk.length(), 5, false)
+        refused(ErrorCode.CALLER, "assets/$graph", "do not lie") { open() }
+        entries[graph] = AssetManager.Entry(-1, 5, false)
+        refused(ErrorCode.CALLER, "assets/$graph", "no part of a file") { open() }
+        entries.remove(graph)
+        refused(ErrorCode.BUNDLE, "assets/$graph", "missing") { open() }
+    }
+}
+
+private fun AssetManager.Entry.copy(isCompressed: Boolean) = AssetManager.Entry(offset(), length(), isCompressed)
