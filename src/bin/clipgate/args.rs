@@ -64,6 +64,10 @@ pub(crate) enum Command {
     /// Load a model on a provider, for a process that waits to see whether this one survives it
     #[command(hide = true)]
     ProbeProvider(Box<ProbeArgs>),
+    /// Write the man pages and shell completions of all commands
+    #[cfg(feature = "pages")]
+    #[command(hide = true)]
+    Pages(crate::pages::PagesArgs),
 }
 
 /// How results are printed.

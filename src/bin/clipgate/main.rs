@@ -17,6 +17,8 @@ mod labelled;
 mod labels;
 mod numbers;
 mod output;
+#[cfg(feature = "pages")]
+mod pages;
 mod preprocess;
 mod provider;
 mod report;
@@ -53,6 +55,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(args, cli.format),
         Command::Compile(args) => compile::run(args, cli.format),
         Command::ProbeProvider(args) => provider::probe(args),
+        #[cfg(feature = "pages")]
+        Command::Pages(args) => pages::run(args),
     };
     let outcome = settle(outcome);
     report::close();
