@@ -18,6 +18,7 @@ from .stopping import Stopped, stoppable
 COMMANDS = {
     "bundle": ("make_bundle", "turn a checkpoint into a bundle that clipgate loads"),
     "quantize": ("quantization.command", "turn an fp32 ONNX tower and a folder of images into a static int8 graph"),
+    "qat": ("qat.command", "train an fp32 ONNX tower to a static int8 graph on photos in label folders"),
     "verify": ("verify", "compare an int8 image encoder with the fp32 one on your images"),
     "ort-format": ("ort_format", "put a bundle's graphs into ONNX Runtime's own format, which starts in less memory"),
     "reference": ("reference", "make a bundle's twin around its fp32 graph, for `clipgate evaluate --reference`"),
@@ -43,7 +44,9 @@ def main(given: Sequence[str] | None = None) -> int:
         return fail(f"{name}{error.strerror}")
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, Stopped) else signal.SIGINT
-        fail(f"interrupted ({signal.Signals(number).name}); nothing was written")
+        # Commands that keep what was finished say so in a note.
+        kept = "; ".join(getattr(error, "__notes__", ())) or "nothing was written"
+        fail(f"interrupted ({signal.Signals(number).name}); {kept}")
         return 128 + number
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import tiny_clip
 import torch
 
 from clipgate_export import tower as tower_module
@@ -48,3 +49,9 @@ def tiny_tower() -> ImageTower:
             if name.endswith("norm.weight"):
                 parameter.mul_(1 + 0.3 * torch.rand_like(parameter))
     return tower.eval()
+
+
+@pytest.fixture(scope="session")
+def clip_fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The graph of `tiny_clip.tower`."""
+    return tiny_clip.export(tiny_clip.tower(), tmp_path_factory.mktemp("clip") / "fp32.onnx")

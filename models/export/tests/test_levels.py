@@ -15,20 +15,15 @@ from clipgate_export.quantization.levels import along, highest_level, packed_byt
 from clipgate_export.quantization.recipe import Recipe
 
 
-@pytest.fixture(scope="module")
-def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_clip.export(tiny_clip.tower(), tmp_path_factory.mktemp("fp32") / "fp32.onnx")
-
-
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("bits", [8, 6, 4])
-def test_weights_take_the_levels_of_their_bits(fp32: Path, tmp_path: Path, bits: int, per_channel: bool) -> None:
+def test_weights_take_the_levels_of_their_bits(clip_fp32: Path, tmp_path: Path, bits: int, per_channel: bool) -> None:
     recipe = Recipe(weight_bits=bits, per_channel=per_channel)
-    report = tiny_clip.quantized(fp32, tmp_path, recipe)
+    report = tiny_clip.quantized(clip_fp32, tmp_path, recipe)
     model = onnx.load(tmp_path / "int8.onnx")
     assert [finding for finding in lint(tmp_path / "int8.onnx") if finding.severity != NOTE] == []
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    sources = {tensor.name: numpy_helper.to_array(tensor) for tensor in prepare(fp32)[0].graph.initializer}
+    sources = {tensor.name: numpy_helper.to_array(tensor) for tensor in prepare(clip_fp32)[0].graph.initializer}
     found = read_levels(model)
     assert len(found.weights) == 20
     for weight in found.weights:
@@ -49,8 +44,8 @@ def test_weights_take_the_levels_of_their_bits(fp32: Path, tmp_path: Path, bits:
     assert report.recipe.words().endswith(f"w{bits}a8")
 
 
-def test_fewer_bits_are_further_from_fp32(fp32: Path, tmp_path: Path) -> None:
-    cosines = [tiny_clip.quantized(fp32, tmp_path, Recipe(weight_bits=bits)).mean_cosine for bits in (8, 6, 4)]
+def test_fewer_bits_are_further_from_fp32(clip_fp32: Path, tmp_path: Path) -> None:
+    cosines = [tiny_clip.quantized(clip_fp32, tmp_path, Recipe(weight_bits=bits)).mean_cosine for bits in (8, 6, 4)]
     assert cosines == sorted(cosines, reverse=True) and cosines[1] > 0.98 and cosines[2] > 0.9
     assert np.isfinite(Graph(tmp_path / "int8.onnx")(tiny_clip.images(2))).all()
 

@@ -25,8 +25,8 @@ from clipgate_export.quantization.waist import behind, waists
 
 
 @pytest.fixture(scope="module")
-def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_clip.export(tiny_clip.tower(), tmp_path_factory.mktemp("fp32") / "fp32.onnx")
+def fp32(clip_fp32: Path) -> Path:
+    return clip_fp32
 
 
 def test_layers_are_kept_out_until_the_target_is_met(fp32: Path, tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from clipgate_export.speed import operators, products
 
 
 @pytest.fixture(scope="module")
-def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_clip.export(tiny_clip.tower(), tmp_path_factory.mktemp("fp32") / "fp32.onnx")
+def fp32(clip_fp32: Path) -> Path:
+    return clip_fp32
 
 
 @pytest.mark.parametrize(

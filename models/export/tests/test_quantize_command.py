@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import tiny_clip
 from PIL import Image
 
 from clipgate_export import cli
 
 
 @pytest.fixture(scope="module")
-def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_clip.export(tiny_clip.tower(), tmp_path_factory.mktemp("fp32") / "fp32.onnx")
+def fp32(clip_fp32: Path) -> Path:
+    return clip_fp32
 
 
 @pytest.fixture(scope="module")

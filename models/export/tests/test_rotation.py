@@ -28,11 +28,6 @@ from clipgate_export.tower import ImageTower
 WIDTH, TOKENS = 12, 5
 
 
-@pytest.fixture(scope="module")
-def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_clip.export(tiny_clip.tower(), tmp_path_factory.mktemp("fp32") / "fp32.onnx")
-
-
 def with_affine(made: nn.Module) -> nn.Module:
     torch.manual_seed(3)
     with torch.no_grad():
@@ -87,10 +82,10 @@ READ_BY_RELU = [
 ]
 
 
-def graph_of(kind: str, vit: Path, tower: ImageTower, folder: Path) -> tuple[ModelProto, np.ndarray]:
+def graph_of(kind: str, clip_fp32: Path, tower: ImageTower, folder: Path) -> tuple[ModelProto, np.ndarray]:
     draw = np.random.default_rng(1)
     if kind == "CLIP's":
-        return read(vit), tiny_clip.images(3)
+        return read(clip_fp32), tiny_clip.images(3)
     path = folder / "fp32.onnx"
     if kind == "pocket's image tower":
         onnx.save(export_image_tower(tower), path)
@@ -138,9 +133,9 @@ def test_a_norm_without_affine_part_commutes_with_it() -> None:
     ],
 )
 def test_the_rotated_tower_is_the_same_function(
-    kind: str, products: int, vit: Path, tiny_tower: ImageTower, tmp_path: Path
+    kind: str, products: int, clip_fp32: Path, tiny_tower: ImageTower, tmp_path: Path
 ) -> None:
-    model, inputs = graph_of(kind, vit, tiny_tower, tmp_path)
+    model, inputs = graph_of(kind, clip_fp32, tiny_tower, tmp_path)
     rotated = copy_of(model)
     assert rotate(rotated, seed=7) == products
     onnx.checker.check_model(rotated)
@@ -150,8 +145,8 @@ def test_the_rotated_tower_is_the_same_function(
     assert graph_bytes(again) == graph_bytes(rotated)
 
 
-def test_a_channel_far_from_the_others_is_spread(vit: Path, tmp_path: Path) -> None:
-    model = onnx.load(vit)
+def test_a_channel_far_from_the_others_is_spread(clip_fp32: Path, tmp_path: Path) -> None:
+    model = onnx.load(clip_fp32)
     scale = next(tensor for tensor in model.graph.initializer if tensor.name == "ln_pre.weight")
     value = numpy_helper.to_array(scale).copy()
     value[3] = 40
@@ -164,8 +159,8 @@ def test_a_channel_far_from_the_others_is_spread(vit: Path, tmp_path: Path) -> N
     assert 1 - rotated.mean_cosine < 0.75 * (1 - plain.mean_cosine)
 
 
-def test_the_rotated_int8_graph_passes_the_lint(vit: Path, tmp_path: Path) -> None:
-    report = quantize(vit, tiny_clip.batches, Recipe(rotation=7), tmp_path / "q.onnx")
+def test_the_rotated_int8_graph_passes_the_lint(clip_fp32: Path, tmp_path: Path) -> None:
+    report = quantize(clip_fp32, tiny_clip.batches, Recipe(rotation=7), tmp_path / "q.onnx")
     assert report.recipe.words() == "minmax, rotated, per tensor, w8a8" and report.mean_cosine > 0.99
     assert [finding for finding in lint(tmp_path / "q.onnx") if finding.severity != NOTE] == []
     assert report.savings["attentions rewritten"] == tiny_clip.LAYERS

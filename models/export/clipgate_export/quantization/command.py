@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fallback-bits", type=int, choices=(16, 32), default=32, help="of the layers kept out")
     parser.add_argument("--most-images", type=int, default=MOST_IMAGES, help=f"default: {MOST_IMAGES}")
+    add_preprocessing_arguments(parser)
+
+
+def add_preprocessing_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `preprocessing_of` reads beside the tower."""
     parser.add_argument("--resize", choices=RESIZES, default=RESIZES[0])
     parser.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0])
     parser.add_argument("--mean", type=float, nargs=3, default=list(MEAN), metavar=("R", "G", "B"))
@@ -68,13 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             refuse_unwritable(path.parent)
     if arguments.output.exists() and arguments.fp32.exists() and arguments.output.samefile(arguments.fp32):
         raise UserError(f"{arguments.output}: -o is the fp32 graph itself; choose another name")
-    model = read_unweighted(arguments.fp32)
-    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
-    if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-        raise UserError(f"{arguments.fp32}: its input is {shape}, not [1, 3, S, S]; give an image tower")
-    preprocessing = Preprocessing(
-        shape[2], arguments.resize, arguments.interpolation, tuple(arguments.mean), tuple(arguments.std)
-    )
+    preprocessing = preprocessing_of(arguments)
     folder = ImageFolder.read(arguments.images)
     if warning := folder.warning():
         print(warning, file=sys.stderr)
@@ -86,6 +85,17 @@ def run(arguments: argparse.Namespace) -> int:
         write_bytes(arguments.report, (json.dumps(report.record(), indent=1) + "\n").encode())
     print("\n".join(report.lines()))
     return 0 if report.target_met else 1
+
+
+def preprocessing_of(arguments: argparse.Namespace) -> Preprocessing:
+    """The tower's size and the arguments' resize mode, filter, mean and deviation."""
+    model = read_unweighted(arguments.fp32)
+    shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+        raise UserError(f"{arguments.fp32}: its input is {shape}, not [1, 3, S, S]; give an image tower")
+    return Preprocessing(
+        shape[2], arguments.resize, arguments.interpolation, tuple(arguments.mean), tuple(arguments.std)
+    )
 
 
 def _recipes(arguments: argparse.Namespace) -> Sequence[Recipe]:

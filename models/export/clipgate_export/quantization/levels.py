@@ -23,12 +23,16 @@ INT32 = np.iinfo(np.int32)
 
 @dataclass(frozen=True)
 class Activation:
-    """Computed tensors that share the initializers `scale` f32 [] and `zero_point`; levels lie in `low` to `high`."""
+    """Computed tensors that share the initializers `scale` f32 [] and `zero_point`; levels lie in `low` to `high`.
+
+    `shares`: they are softmax's, whose scales are those of `whole_reciprocal`.
+    """
 
     scale: str
     zero_point: str
     low: int
     high: int
+    shares: bool
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,15 @@ def read_levels(model: ModelProto) -> Levels:
     scale_of: dict[str, str] = {}
     made_by: dict[str, NodeProto] = {}
     activations: dict[str, Activation] = {}
+    shares = {node.output[0] for node in model.graph.node if node.op_type == "Softmax"}
     for node in model.graph.node:
         if node.op_type == "QuantizeLinear":
             kind = helper.tensor_dtype_to_np_dtype(tensors[node.input[2]].data_type)
-            limits = np.iinfo(kind)
-            activations[node.input[1]] = Activation(node.input[1], node.input[2], int(limits.min), int(limits.max))
+            low, high = int(np.iinfo(kind).min), int(np.iinfo(kind).max)
+            known = activations.get(node.input[1])
+            narrow_shares = high - low == 255 and node.input[0] in shares
+            is_shares = narrow_shares or (known is not None and known.shares)
+            activations[node.input[1]] = Activation(node.input[1], node.input[2], low, high, is_shares)
         elif node.op_type == "DequantizeLinear":
             scale_of[node.output[0]] = node.input[1]
             if node.input[0] in tensors:
@@ -108,6 +116,24 @@ def along(scale: np.ndarray, axis: int | None, rank: int) -> np.ndarray:
     if axis is None:
         return scale.reshape(())
     return scale.reshape([-1 if place == axis % rank else 1 for place in range(rank)])
+
+
+def whole_reciprocal(scale: np.ndarray | float) -> np.ndarray:
+    """The next scale f32 from `scale` upwards whose reciprocal, in f32 too, is a whole number.
+
+    ONNX Runtime's kernel for softmax in 8 bits makes levels of shares by floor(1 / scale), and what reads them
+    multiplies by the scale: of 1 / 254.9 it takes 1 / 254, which changes one level in twenty.
+    """
+    whole = np.maximum(np.floor(np.float32(1) / np.float32(scale)), np.float32(1))
+    found = np.float32(1) / whole
+    return np.where(np.float32(1) / found < whole, np.nextafter(found, np.float32(0)), found).astype(np.float32)
+
+
+def make_shares_exact(model: ModelProto) -> None:
+    """Gives softmax's results scales that ONNX Runtime computes with exactly, in place."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    shares = [activation.scale for activation in read_levels(model).activations.values() if activation.shares]
+    write(model, {name: whole_reciprocal(numpy_helper.to_array(tensors[name])) for name in shares})
 
 
 def narrow(model: ModelProto, sources: Mapping[str, np.ndarray], bits: int) -> None:

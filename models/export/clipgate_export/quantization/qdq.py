@@ -13,7 +13,7 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType,
 
 from ..onnx_model import IR_VERSION, strip_traces
 from .index import Index, sort_nodes
-from .levels import narrow, read_levels
+from .levels import make_shares_exact, narrow, read_levels
 from .store import Store
 
 ACTIVATION_TYPES = {8: QuantType.QUInt8, 16: QuantType.QUInt16}
@@ -55,6 +55,7 @@ def quantise(
         _options(store.light, per_channel, activation_bits, wide),
     )
     quantized = quantizer.quantize_model()
+    make_shares_exact(quantized)
     if weight_bits < 8:
         found = read_levels(quantized).constants.values()
         narrow(quantized, {c.source: store.weight(c.source) for c in found if c.weight or c.product}, weight_bits)
