@@ -1,0 +1,6 @@
+package android.graphics;
+
+/** What the library uses of it. */
+public class PixelFormat {
+    public static final int RGBA_8888 = 1;
+}
