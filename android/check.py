@@ -17,6 +17,7 @@ STUBS = Path(__file__).parent / "stubs"
 # Of the system, from API level 24 on. An NDK links libunwind statically; its stand-in is a library of its own.
 SYSTEM = {f"{name}.so" for name in ("libc", "libm", "libdl", "liblog")}
 STAND_IN = "libunwind.so"
+UNWINDER = ("_Unwind_", "__gnu_unwind_")
 
 
 def readelf(library: Path, *options: str) -> str:
@@ -52,7 +53,7 @@ def broken_rules(abi: str, library: Path, is_release: bool) -> list[str]:
         name = columns[7].split("@")[0]
         if columns[6] != "UND":
             exported.append(name)
-        elif columns[4] == "GLOBAL" and name not in allowed and not name.startswith("_Unwind_"):
+        elif columns[4] == "GLOBAL" and name not in allowed and not name.startswith(UNWINDER):
             broken.append(f"takes {name} from the system, which is not among stubs/*.syms")
     foreign = [name for name in exported if not name.startswith("Java_io_clipgate_Native_")]
     if foreign or not exported:

@@ -3,8 +3,10 @@
  * runs in bionic only as far as the two agree. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,6 +31,10 @@ int __android_log_buf_write(int buffer, int priority, const char *tag, const cha
 /* POSIX's, where glibc's name stands for GNU's. */
 int __xpg_strerror_r(int number, char *buffer, size_t size);
 int btrerror_r(int number, char *buffer, size_t size) { return __xpg_strerror_r(number, buffer, size); }
+
+/* Names without a version mean glibc's oldest: of these, functions that take other arguments. */
+char *bealpath(const char *path, char *resolved) { return realpath(path, resolved); }
+int bched_getaffinity(pid_t pid, size_t size, cpu_set_t *set) { return sched_getaffinity(pid, size, set); }
 
 /* <bits/sysconf.h> numbers them otherwise. */
 long bysconf(int name) {
