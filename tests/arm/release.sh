@@ -37,7 +37,7 @@ Depends: libc6 (>= 2.28), libgcc-s1 | libgcc1, libstdc++6 (>= 6)" ] || fail "$pa
     [ "$(readlink "$folder/usr/bin/clipgate")" = ../lib/clipgate/clipgate ] || fail "$package: usr/bin/clipgate"
     (
         cd "$folder/usr/share"
-        for command in clipgate clipgate-{bench,calibrate,classify,compile,doctor,embed,evaluate,inspect,labels,preprocess,verify,watch}; do
+        for command in clipgate clipgate-{bench,calibrate,classify,compile,doctor,embed,evaluate,inspect,labels,labels-build,labels-convert,preprocess,verify,watch}; do
             gzip --test "man/man1/$command.1.gz" || fail "$package: no manual of $command"
         done
         bash -n bash-completion/completions/clipgate
@@ -45,7 +45,7 @@ Depends: libc6 (>= 2.28), libgcc-s1 | libgcc1, libstdc++6 (>= 6)" ] || fail "$pa
         has zsh/vendor-completions/_clipgate classify
         ! grep -rq probe.provider bash-completion fish zsh || fail "$package: completions offer a hidden command"
         cd doc/clipgate
-        has copyright '^Format: '
+        cmp copyright "$root/.ci/release/copyright"
         has LICENSE-MIT 'MIT License'
         has LICENSE-APACHE 'Apache License'
         has licenses/rust-crates.txt '^tokenizers 0'
