@@ -28,6 +28,9 @@ pub(crate) trait Candidates {
 
     /// Runs the graph once more on the self-test's input.
     fn run(&mut self, loaded: &mut Self::Loaded) -> Result<()>;
+
+    /// Whether the user gave what only this provider needs: then its absence is worth a word.
+    fn is_wanted(&self, provider: Provider) -> bool;
 }
 
 /// A loaded graph that passed its self-test.
@@ -87,14 +90,17 @@ pub(crate) fn choose<C: Candidates>(
             choice
         }
     };
-    tell(&choice.reports);
+    tell(&choice.reports, candidates);
     Ok(choice)
 }
 
-/// Says what `auto` found, at the start that measured and at each that remembers: what is not there is no fault.
-fn tell(reports: &[ProviderReport]) {
+/// Says what `auto` found, at the start that measured and at each that remembers: what is not there is no fault unless the
+/// user wants it.
+fn tell<C: Candidates>(reports: &[ProviderReport], candidates: &C) {
     for report in reports {
-        if report.outcome.is_fault() {
+        let is_missed = matches!(report.outcome, ProviderOutcome::Absent { .. })
+            && candidates.is_wanted(report.provider);
+        if report.outcome.is_fault() || is_missed {
             log::warn!("provider {report}");
         } else {
             log::info!("provider {report}");
@@ -178,7 +184,7 @@ fn measure<C: Candidates>(rungs: &[Rung], candidates: &mut C) -> Result<Choice<C
         fastest = wins.or(fastest);
     }
     let Some((loaded, report, _)) = fastest else {
-        tell(&reports);
+        tell(&reports, candidates);
         return Err(last.unwrap_or_else(nothing_to_try));
     };
     reports.insert(0, report);

@@ -88,6 +88,10 @@ impl Candidates for Fakes {
         }
         Ok(())
     }
+
+    fn is_wanted(&self, _: Provider) -> bool {
+        false
+    }
 }
 
 fn chosen_of(ladder: &str, fakes: &mut Fakes) -> Result<Choice<Provider>> {

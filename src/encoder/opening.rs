@@ -128,6 +128,10 @@ impl Candidates for Opening<'_> {
     fn run(&mut self, loaded: &mut ImageEncoder) -> Result<()> {
         loaded.run().map(|_| ())
     }
+
+    fn is_wanted(&self, provider: Provider) -> bool {
+        provider == Provider::Qnn && self.options.qnn().is_some()
+    }
 }
 
 impl Opening<'_> {
