@@ -13,10 +13,10 @@ const MOST_FILES: usize = 4096;
 /// Names, sizes and times of the files that the plugin may load, and of the compiled graphs: the two libraries of a
 /// [`Driver`](super::Driver) are not all of them. A provider that survived its first try may crash with others.
 pub(crate) fn installation(options: &QnnOptions, contexts: &[PathBuf]) -> Digest {
-    let backend = options.backend();
-    let folders = [options.library(), &backend]
-        .into_iter()
-        .filter_map(Path::parent);
+    // By its whole path: a name alone has no folder, and the folder of one that begins with a dot has no name.
+    let libraries = [options.library().to_owned(), options.backend()];
+    let libraries = libraries.map(|library| library.canonicalize().unwrap_or(library));
+    let folders = libraries.iter().filter_map(|library| library.parent());
     let mut files: BTreeSet<String> = folders
         .flat_map(|folder| [folder.to_owned(), bundled(folder)])
         .filter_map(|folder| fs::read_dir(folder).ok())
