@@ -75,7 +75,7 @@ pub(crate) fn run(args: &DoctorArgs, format: Format) -> Result<Outcome> {
     let trial = trial::run(args.bundle.as_ref(), &args.qnn);
     findings.extend(model::findings(&trial));
     let qnn = args.qnn.options(args.bundle.as_ref());
-    findings.extend(qnn.and_then(|qnn| plugin::finding(&trial, &qnn)));
+    findings.extend(qnn.and_then(|qnn| plugin::finding(&trial, &qnn, args.bundle.as_deref())));
 
     let count = |level| findings.iter().filter(|found| found.level == level).count();
     let (problems, warnings) = (count(Level::Problem), count(Level::Warning));

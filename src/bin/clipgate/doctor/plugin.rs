@@ -1,7 +1,7 @@
 //! The finding about Qualcomm's plugin, where one was named.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clipgate::{HtpTarget, QnnOptions};
 
@@ -13,9 +13,9 @@ use crate::report;
 const METADATA: (&str, &str) = ("onnxruntime_qnn-", ".dist-info");
 
 /// `None` where the plugin was not tried: without ONNX Runtime and a bundle nothing can be.
-pub(super) fn finding(trial: &Trial, qnn: &QnnOptions) -> Option<Finding> {
+pub(super) fn finding(trial: &Trial, qnn: &QnnOptions, bundle: Option<&Path>) -> Option<Finding> {
     let said = trial.said.iter().find_map(|said| match said {
-        Said::Npu(offloaded) => Some(usable(offloaded, qnn.target())),
+        Said::Npu(offloaded) => Some(usable(offloaded, qnn, bundle)),
         Said::Failed(failure) if failure.part == Part::Plugin => Some(unusable(&failure.error)),
         _ => None,
     });
@@ -36,22 +36,47 @@ pub(super) fn finding(trial: &Trial, qnn: &QnnOptions) -> Option<Finding> {
     Some(found.value("path", library).value("package", package))
 }
 
-fn usable(offloaded: &Offloaded, target: Option<HtpTarget>) -> Finding {
-    let target = target.map_or_else(String::new, |target| format!(" for {target}"));
+fn usable(offloaded: &Offloaded, qnn: &QnnOptions, bundle: Option<&Path>) -> Finding {
+    let target = qnn
+        .target()
+        .map_or_else(String::new, |target| format!(" for {target}"));
     let nodes = match offloaded.nodes {
         1 => "compiled ahead of time".to_owned(),
         nodes => format!("{nodes} nodes"),
     };
     let cosine = offloaded.cosine.unwrap_or(f32::NAN);
-    Finding::new(
+    let unused = compiled(qnn, bundle).filter(|_| offloaded.nodes != 1);
+    let found = Finding::new(
         "qnn",
-        Level::Ok,
+        match unused {
+            Some(_) => Level::Warning,
+            None => Level::Ok,
+        },
         format!(
             "runs the whole image graph{target} ({nodes}); the self-test's embedding has cosine {cosine:.4} to the expected one"
         ),
     )
     .value("nodes", offloaded.nodes)
-    .value("cosine", offloaded.cosine)
+    .value("cosine", offloaded.cosine);
+    match unused {
+        Some(path) => found.advise(format!(
+            "{} lies there and is not used: run `clipgate compile` again",
+            report::path(&path)
+        )),
+        None => found,
+    }
+}
+
+/// A graph that was compiled ahead of time, where the library looks for one.
+fn compiled(qnn: &QnnOptions, bundle: Option<&Path>) -> Option<PathBuf> {
+    if let Some(context) = qnn.context() {
+        return Some(context.to_owned());
+    }
+    let directory = qnn.context_directory().or(bundle)?;
+    HtpTarget::all()
+        .filter(|target| qnn.target().is_none_or(|only| only == *target))
+        .map(|target| directory.join(target.file_name()))
+        .find(|path| path.exists())
 }
 
 fn unusable(why: &str) -> Finding {
