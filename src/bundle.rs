@@ -210,8 +210,9 @@ impl Bundle {
     /// # Ok::<(), clipgate::Error>(())
     /// ```
     ///
-    /// What is wrong with the graph is told by whoever opens it. Until then a mapped file cannot be written to
-    /// (a writer waits up to 45 s), so open it soon, or drop the bundle.
+    /// What is wrong with the graph is told by whoever opens it. Until then a mapped file cannot be written to: a writer
+    /// waits up to 45 s, also one in this process, or is told to try again. So open it soon, or drop the bundle. The thread
+    /// reads no environment variables, and may run while [`Runtime::load`](crate::Runtime::load) sets one.
     pub fn read_ahead(&self, memory: ModelMemory) {
         let bundle = Self::at(Arc::clone(&self.location), Arc::clone(&self.manifest));
         self.ahead.begin(memory, move || {
@@ -224,9 +225,11 @@ impl Bundle {
     /// # Errors
     /// As [`model`](Self::model).
     pub(crate) fn image_model(&self, memory: ModelMemory) -> Result<Model> {
-        self.ahead
-            .take(memory)
-            .unwrap_or_else(|| self.model(&self.manifest.image_encoder.file, memory))
+        match self.ahead.take(memory) {
+            Some(Ok(model)) => Ok(model),
+            // What was wrong then need not be now.
+            _ => self.model(&self.manifest.image_encoder.file, memory),
+        }
     }
 
     fn listed(&self, name: &str) -> Result<&FileDigest> {
