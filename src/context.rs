@@ -106,7 +106,7 @@ impl CompiledContext {
 
 /// The compiled graphs that may be meant: the one that the options name, or those that lie in the directory for their
 /// target, or for any where they name none.
-pub(crate) fn places(qnn: &QnnOptions, bundle: Option<&Path>) -> Vec<PathBuf> {
+pub fn places(qnn: &QnnOptions, bundle: Option<&Path>) -> Vec<PathBuf> {
     if let Some(path) = qnn.context() {
         return vec![path.to_owned()];
     }

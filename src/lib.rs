@@ -88,6 +88,7 @@ mod tokenizer;
 #[doc(hidden)]
 pub mod internal {
     pub use crate::child::wait;
+    pub use crate::context::places as compiled_graphs;
     pub use crate::system::{System, field};
 }
 

@@ -5,10 +5,10 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use clipgate::{Classification, Classifier, LiveResults, LiveStream, Runtime};
-use jni::EnvUnowned;
+use clipgate::{Classification, Classifier, LiveResults, LiveStatus, LiveStream, Runtime};
 use jni::objects::{JByteArray, JByteBuffer, JClass, JString};
 use jni::sys::{jint, jlong};
+use jni::{Env, EnvUnowned};
 
 use crate::failure::Failure;
 use crate::guard::guarded;
@@ -157,9 +157,7 @@ extern "system" fn Java_io_clipgate_Native_push<'local>(
             .map_err(|_| Failure::caller(format!("a timestamp of {timestamp} ns is negative")))?;
         let frame = frame::read(env, &layout, [&first, &second, &third])?;
         let status = live.stream.push(&frame, Duration::from_nanos(nanos))?;
-        let mut message = Vec::new();
-        answer::status(&mut Writer::new(&mut message), &status);
-        Ok(env.byte_array_from_slice(&message)?)
+        status_message(env, &status)
     })
 }
 
@@ -207,9 +205,7 @@ extern "system" fn Java_io_clipgate_Native_control<'local>(
             4 => live.stream.stop(limit)?,
             _ => return Err(Failure::other_build("a command that is not known")),
         };
-        let mut message = Vec::new();
-        answer::status(&mut Writer::new(&mut message), &status);
-        Ok(env.byte_array_from_slice(&message)?)
+        status_message(env, &status)
     })
 }
 
@@ -240,6 +236,16 @@ extern "system" fn Java_io_clipgate_Native_openHandles<'local>(
     guarded(env, |_| {
         Ok(jint::try_from(CLASSIFIERS.count() + STREAMS.count()).unwrap_or(jint::MAX))
     })
+}
+
+/// How a live stream is doing, for Java.
+fn status_message<'local>(
+    env: &mut Env<'local>,
+    status: &LiveStatus,
+) -> Result<JByteArray<'local>, Failure> {
+    let mut message = Vec::new();
+    answer::status(&mut Writer::new(&mut message), status);
+    Ok(env.byte_array_from_slice(&message)?)
 }
 
 /// A panic under the lock leaves a classifier that is fit for the next frame.

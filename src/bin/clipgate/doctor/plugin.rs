@@ -1,9 +1,10 @@
 //! The finding about Qualcomm's plugin, where one was named.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clipgate::{HtpTarget, QnnOptions};
+use clipgate::QnnOptions;
+use clipgate::internal::compiled_graphs;
 
 use crate::doctor::finding::{Finding, Level};
 use crate::doctor::trial::{Offloaded, Part, Said, Trial};
@@ -45,7 +46,8 @@ fn usable(offloaded: &Offloaded, qnn: &QnnOptions, bundle: Option<&Path>) -> Fin
         nodes => format!("{nodes} nodes"),
     };
     let cosine = offloaded.cosine.unwrap_or(f32::NAN);
-    let unused = compiled(qnn, bundle).filter(|_| offloaded.nodes != 1);
+    let compiled = compiled_graphs(qnn, bundle).into_iter().next();
+    let unused = compiled.filter(|_| offloaded.nodes != 1);
     let found = Finding::new(
         "qnn",
         match unused {
@@ -65,18 +67,6 @@ fn usable(offloaded: &Offloaded, qnn: &QnnOptions, bundle: Option<&Path>) -> Fin
         )),
         None => found,
     }
-}
-
-/// A graph that was compiled ahead of time, where the library looks for one.
-fn compiled(qnn: &QnnOptions, bundle: Option<&Path>) -> Option<PathBuf> {
-    if let Some(context) = qnn.context() {
-        return Some(context.to_owned());
-    }
-    let directory = qnn.context_directory().or(bundle)?;
-    HtpTarget::all()
-        .filter(|target| qnn.target().is_none_or(|only| only == *target))
-        .map(|target| directory.join(target.file_name()))
-        .find(|path| path.exists())
 }
 
 fn unusable(why: &str) -> Finding {
