@@ -41,10 +41,6 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
 /// # Errors
 /// [`ErrorKind::Machine`], naming the file, if it cannot be written; nothing is left behind, and what was there stays.
 pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".clipgate-");
     let permissions = match fs::metadata(path) {
@@ -55,7 +51,7 @@ pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
         builder.permissions(permissions);
     }
     let write = || -> io::Result<()> {
-        let mut file = builder.tempfile_in(folder)?;
+        let mut file = builder.tempfile_in(folder(path))?;
         file.write_all(content)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
@@ -66,6 +62,15 @@ pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
             .with_source(error)
             .at(path.display())
     })
+}
+
+/// The folder that a file lies or will lie in. For the command, no part of the interface.
+#[doc(hidden)]
+pub fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// What `open` would ask for; the user's umask takes its share. Temporary files are private otherwise.

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clipgate::file::replace_file;
+use clipgate::file::{folder, replace_file};
 use clipgate::{Error, ErrorKind, Result};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -105,13 +105,6 @@ impl Output {
                         .at(self.path.display())
                 }),
         }
-    }
-}
-
-fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 
