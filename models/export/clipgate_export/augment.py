@@ -1,7 +1,7 @@
 """Augmentation of uint8 batches: crops, flips, colour, blur, JPEG and mixing, all drawn from one generator."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,25 +20,33 @@ class Views:
     """How far a view may stray from its image: ranges of a uniform draw, and shares in 0..1.
 
     `area` is the crop's share of the image; above 1 the image shrinks inside its own reflection, which also
-    removes the 64-pixel JPEG's artefacts, as a full-size photo scaled down has none.
+    removes the 64-pixel JPEG's artefacts, as a full-size photo scaled down has none. Without `retouched` neither
+    colour nor sharpness changes.
     """
 
     area: tuple[float, float]
     aspect: tuple[float, float]
     jpeg_share: float
     mix_share: float
+    retouched: bool = True
+
+    def always_mixed(self) -> "Views":
+        return replace(self, mix_share=1.0)
 
 
 # The first look at the images, and the later ones: by then the easy views are learnt.
 NEAR = Views(area=(0.3, 1.0), aspect=(0.8, 1.25), jpeg_share=0.0, mix_share=0.5)
 FAR = Views(area=(0.25, 1.7), aspect=(0.7, 1.43), jpeg_share=0.2, mix_share=0.5)
+# The image itself, or its mirror image.
+UNCHANGED = Views(area=(1.0, 1.0), aspect=(1.0, 1.0), jpeg_share=0.0, mix_share=0.0, retouched=False)
 
 
 def augment(pixels: Tensor, size: int, views: Views, draw: torch.Generator) -> Tensor:
     """uint8 [N, 3, H, W] to float [N, 3, size, size] in 0..1, a different view of every image."""
     x = _crop(pixels.float() / 255, size, views, draw)
-    x = _blur(x, draw)
-    return _jpeg(_colour(x, draw), views.jpeg_share, draw)
+    if views.retouched:
+        x = _colour(_blur(x, draw), draw)
+    return _jpeg(x, views.jpeg_share, draw)
 
 
 def mix(x: Tensor, targets: Tensor, share: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:

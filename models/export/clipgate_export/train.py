@@ -2,6 +2,7 @@
 
     python -m clipgate_export.train --data ../shared/data --splits models/pocket/splits.json -o build/pocket
 
+`--as` takes another way to train, `--from` goes on from the weights of a bundle that lies there already.
 Every epoch ends in a checkpoint, so that an interrupted run goes on where it stopped; the same seed and
 thread count draw the same batches either way. A finished run goes on too, with `--cycles` made longer.
 """
@@ -21,11 +22,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from .augment import FAR, NEAR, Views, augment, mix
+from .augment import Views, augment, mix
 from .checkpoint import read_state, write_state
 from .data import Images, Splits, made_from, read_text_embeddings, read_tiny_imagenet
 from .errors import UserError, report_errors
 from .files import write_bytes
+from .pretraining import PRETRAININGS, Pretraining
+from .shipped import with_weights_of
 from .tower import ImageTower
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -33,19 +36,15 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 BATCH = 256
 # Epochs from one warm restart to the next (SGDR: Loshchilov and Hutter, arXiv 1608.03983).
 CYCLES = (16, 18)
-# A restart at the full rate would first unlearn much of the cycle before.
-PEAK_RATE, RESTART_RATE = 2e-3, 1e-3
 WEIGHT_DECAY = 0.05
-WARMUP_EPOCHS = 1
-# A cycle starts on smaller views, which cost half; the later ones end on whole images, as users' are.
-SMALL_SIZE, SMALL_SHARE = 48, 0.4
-UNMIXED_SHARE = 0.2
-LABEL_SMOOTHING = 0.05
+# Of random weights, and of trained ones, whose optimizer has no memory yet.
+WARMUP_EPOCHS, GOING_ON_WARMUP_EPOCHS = 1, 0.1
+# Of the smaller views.
+SMALL_SIZE = 48
 EMA_DECAY = 0.998
-# CLIP's text embeddings lie close together (mean cosine 0.70 over the trained classes), so the scale
-# starts near its end: from the usual 1 / 0.07 the first epochs are spent on growing it.
-FIRST_LOGIT_SCALE, MAX_LOGIT_SCALE = 60.0, 100.0
 OTHER_CLASS_SHARE = 0.5
+# These set the statistics of a bundle's norms.
+STATISTICS_IMAGES = 1024
 # Some two epochs are enough to leave chance behind; a tower that has not, or that fell back, is lost.
 JUDGED_AFTER, LOST_FACTOR = 3, 1.5
 SEED = 20261123
@@ -58,23 +57,39 @@ class Diverged(UserError):
 class Trainer:
     """The state of one run; everything that a checkpoint holds."""
 
-    def __init__(self, text: Tensor, cycles: tuple[int, ...], made_from: str = "") -> None:
+    def __init__(
+        self,
+        text: Tensor,
+        cycles: tuple[int, ...],
+        made_from: str = "",
+        way: Pretraining = PRETRAININGS["pocket"],
+        begun: ImageTower | None = None,
+    ) -> None:
+        """`begun` is a trained tower to go on from; otherwise the weights are drawn."""
         torch.manual_seed(SEED)
-        self.tower = ImageTower().to(memory_format=torch.channels_last)
+        self.way = way
+        self.goes_on = begun is not None
+        self.tower = (ImageTower() if begun is None else begun).to(memory_format=torch.channels_last)
         self.average = ImageTower().to(memory_format=torch.channels_last)
         self.average.load_state_dict(self.tower.state_dict())
-        self.log_scale = torch.nn.Parameter(torch.tensor(math.log(FIRST_LOGIT_SCALE)))
+        self.log_scale = torch.nn.Parameter(torch.tensor(math.log(way.first_logit_scale)))
         self.text = text
         decayed = [p for p in self.tower.parameters() if p.ndim > 1]
         plain = [p for p in self.tower.parameters() if p.ndim <= 1] + [self.log_scale]
         self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}], lr=PEAK_RATE
+            [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}],
+            lr=way.first_rate,
         )
         self.cycles = cycles
         self.made_from = made_from
         self.epoch = 0
         self.steps = 0
         self.history: list[dict] = []
+
+    @property
+    def identity(self) -> str:
+        """The way of training, and whether it began with drawn weights."""
+        return f"{self.way}, {'going on' if self.goes_on else 'from the start'}"
 
     @property
     def epochs(self) -> int:
@@ -93,19 +108,18 @@ class Trainer:
         """What the current epoch's images look like, and their size where it is not their own."""
         cycle, before = self.place()
         share = (self.epoch - before) / self.cycles[cycle]
-        views = NEAR if cycle == 0 else FAR
-        if cycle > 0 and share >= 1 - UNMIXED_SHARE:
+        views = self.way.first if cycle == 0 else self.way.later
+        if cycle > 0 and share >= 1 - self.way.unmixed:
             views = replace(views, mix_share=0.0)
-        return views, SMALL_SIZE if share < SMALL_SHARE else None
+        return views, SMALL_SIZE if share < self.way.small_share else None
 
     @property
     def scale(self) -> Tensor:
-        return self.log_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+        return self.log_scale.exp().clamp(max=self.way.max_logit_scale)
 
     def run_epoch(self, pixels: Tensor, classes: Tensor, order: Tensor) -> float:
         """One pass over `order`; returns the mean loss."""
         draw = torch.Generator().manual_seed(SEED + 1000 + self.epoch)
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
         views, size = self.views()
         cycle, before = self.place()
         batches = order[: len(order) // BATCH * BATCH].view(-1, BATCH)
@@ -117,15 +131,15 @@ class Trainer:
             x = augment(pixels[batch], size or pixels.shape[-1], views, draw)
             targets = F.one_hot(classes[batch], len(self.text)).float()
             x, targets = mix(x, targets, views.mix_share, draw)
-            x = ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+            x = normalised(x)
             with torch.autocast("cpu", torch.bfloat16):
                 embeds = self.tower(x)
             logits = self.scale * F.normalize(embeds.float()) @ self.text.T
-            loss = F.cross_entropy(logits, targets, label_smoothing=LABEL_SMOOTHING)
+            loss = F.cross_entropy(logits, targets, label_smoothing=self.way.label_smoothing)
             if not torch.isfinite(loss):
                 raise Diverged(
                     f"the loss became {loss.item()} in epoch {self.epoch + 1}, step {step + 1}: the checkpoint of "
-                    f"epoch {self.epoch} is whole; lower PEAK_RATE or RESTART_RATE in train.py and run again"
+                    f"epoch {self.epoch} is whole; lower its rates in pretraining.py and run again"
                 )
             self.optimizer.zero_grad()
             loss.backward()
@@ -139,7 +153,11 @@ class Trainer:
 
     def _set_rate(self, cycle: int, epoch: float) -> None:
         """A linear warm-up in the first cycle, then a cosine to zero in each (SGDR's eq. 5); `epoch` of the cycle."""
-        warmup, peak = (WARMUP_EPOCHS, PEAK_RATE) if cycle == 0 else (0, RESTART_RATE)
+        warmup, peak = 0, self.way.rate
+        if cycle == 0 and self.goes_on:
+            warmup = GOING_ON_WARMUP_EPOCHS
+        elif cycle == 0:
+            warmup, peak = WARMUP_EPOCHS, self.way.first_rate
         if epoch < warmup:
             share = epoch / warmup
         else:
@@ -164,7 +182,7 @@ class Trainer:
             if not torch.isfinite(tensor).all():
                 raise Diverged(
                     f"{name} is not a number after epoch {self.epoch}: {path} is of the epoch before and whole; "
-                    f"lower PEAK_RATE or RESTART_RATE in train.py and run again"
+                    f"lower its rates in pretraining.py and run again"
                 )
         state = {
             "made_from": self.made_from,
@@ -176,6 +194,7 @@ class Trainer:
             "cycles": list(self.cycles),
             "steps": self.steps,
             "history": self.history,
+            "way": self.identity,
         }
         write_state(path, state)
 
@@ -185,6 +204,10 @@ class Trainer:
             raise UserError(
                 f"{path} is of a run on other images or another splits.json, whose held-out images it may have "
                 f"trained on: take another -o, or delete it to start anew"
+            )
+        if state.get("way", self.identity) != self.identity:
+            raise UserError(
+                f"{path} is of a run by another --as or --from: take another -o, or delete it to start anew"
             )
         started = cycles_started(tuple(state["cycles"]), state["epoch"])
         if self.cycles[: len(started)] != started:
@@ -225,18 +248,25 @@ def epoch_order(labelled: Tensor, others: Tensor, epoch: int) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(tower: ImageTower, pixels: Tensor, classes: Tensor, text: Tensor) -> float:
-    """Top-1 over the rows of `text`; pixels uint8 [N, 3, H, W]."""
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+def judge(tower: ImageTower, pixels: Tensor, classes: Tensor, text: Tensor, scale: float) -> tuple[float, float]:
+    """Top-1 over the rows of `text`, and the mean confidence at the logit scale; pixels uint8 [N, 3, H, W]."""
     tower.eval()
-    hits = 0
+    hits, confidence = 0, 0.0
     for start in range(0, len(pixels), BATCH):
-        x = ((pixels[start : start + BATCH].float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+        x = normalised(pixels[start : start + BATCH].float() / 255)
         with torch.autocast("cpu", torch.bfloat16):
             embeds = tower(x)
-        best = (F.normalize(embeds.float()) @ text.T).argmax(1)
-        hits += int((best == classes[start : start + BATCH]).sum())
-    return hits / len(pixels)
+        shares = (scale * F.normalize(embeds.float()) @ text.T).softmax(1)
+        best = shares.max(1)
+        hits += int((best.indices == classes[start : start + BATCH]).sum())
+        confidence += float(best.values.sum())
+    return hits / len(pixels), confidence / len(pixels)
+
+
+def normalised(x: Tensor) -> Tensor:
+    """pixel_values of pixels f32 [N, 3, H, W] in 0..1, in the convolutions' favourite layout."""
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def to_pixels(images: Images, indices: list[int]) -> Tensor:
@@ -248,13 +278,28 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--cycles", type=cycle_lengths, default=CYCLES, help="epochs of each cycle, as in 16,20")
+    parser.add_argument("--as", dest="way", choices=PRETRAININGS, default="pocket", help="default: %(default)s")
+    parser.add_argument(
+        "--from", dest="bundle", type=Path, help="go on from the weights in this bundle (models/pocket)"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of checkpoint, log and weights")
     arguments = parser.parse_args()
-    train(arguments.data, arguments.splits, arguments.output, arguments.cycles)
+    way = PRETRAININGS[arguments.way]
+    train(arguments.data, arguments.splits, arguments.output, arguments.cycles, way, arguments.bundle)
 
 
-def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] = CYCLES) -> None:
-    """Writes `output`/image_tower.safetensors and train_log.jsonl, going on from `output`/checkpoint.pt."""
+def train(
+    data: Path,
+    splits_file: Path,
+    output: Path,
+    cycles: tuple[int, ...] = CYCLES,
+    way: Pretraining = PRETRAININGS["pocket"],
+    bundle: Path | None = None,
+) -> None:
+    """Writes `output`/image_tower.safetensors and train_log.jsonl, going on from `output`/checkpoint.pt.
+
+    The first run goes on from the weights of `bundle`, if one is given.
+    """
     splits = Splits.read(splits_file)
     images = read_tiny_imagenet(data)
     splits.check(images, splits_file)
@@ -275,7 +320,11 @@ def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] =
     watched_pixels = to_pixels(images, watched)
     watched_classes = torch.tensor([splits.label_wnids.index(images.wnids[i]) for i in watched])
 
-    trainer = Trainer(text, cycles, source)
+    begun = None
+    if bundle is not None:
+        chosen = pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(SEED))[:STATISTICS_IMAGES]]
+        begun = with_weights_of(bundle, normalised(chosen.float() / 255))
+    trainer = Trainer(text, cycles, source, way, begun)
     checkpoint = output / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
@@ -283,12 +332,14 @@ def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] =
     while trainer.epoch < trainer.epochs:
         start = time.monotonic()
         loss = trainer.run_epoch(pixels, classes, epoch_order(labelled, others, trainer.epoch))
-        top1 = accuracy(trainer.average, watched_pixels, watched_classes, text[default_rows])
+        scale = trainer.scale.item()
+        top1, confidence = judge(trainer.average, watched_pixels, watched_classes, text[default_rows], scale)
         record = {
             "epoch": trainer.epoch,
             "loss": round(loss, 4),
             "held_out_top1": round(top1, 4),
-            "logit_scale": round(trainer.scale.item(), 3),
+            "held_out_confidence": round(confidence, 4),
+            "logit_scale": round(scale, 3),
             "seconds": round(time.monotonic() - start, 1),
         }
         trainer.history.append(record)
@@ -296,7 +347,7 @@ def train(data: Path, splits_file: Path, output: Path, cycles: tuple[int, ...] =
         if trainer.epoch >= JUDGED_AFTER and top1 < min(LOST_FACTOR / len(default_rows), 1):
             raise Diverged(
                 f"after {trainer.epoch} epochs {top1:.1%} of the held-out images are right, hardly more than chance: "
-                f"the run has diverged; lower PEAK_RATE in train.py, delete {checkpoint} and start anew"
+                f"the run has diverged; lower its rates in pretraining.py, delete {checkpoint} and start anew"
             )
         trainer.save(checkpoint)
 
