@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from clipgate_export import train
+from clipgate_export.augment import FAR, NEAR, UNCHANGED
 from clipgate_export.errors import UserError
 
 
@@ -75,15 +76,43 @@ def test_views_grow_and_go_further_from_cycle_to_cycle(world: tuple) -> None:
     for trainer.epoch in range(20):
         seen.append(trainer.views())
     assert [size for _, size in seen[:10]] == [train.SMALL_SIZE] * 4 + [None] * 6
-    assert {views for views, _ in seen[:10]} == {train.NEAR}
-    assert [views.mix_share for views, _ in seen[10:]] == [train.FAR.mix_share] * 8 + [0.0] * 2
+    assert {views for views, _ in seen[:10]} == {NEAR}
+    assert [views.mix_share for views, _ in seen[10:]] == [FAR.mix_share] * 8 + [0.0] * 2
 
 
 def test_views_are_pixels_in_range_and_repeat(world: tuple) -> None:
-    first, second = (train.augment(world[0], 64, train.FAR, torch.Generator().manual_seed(5)) for _ in range(2))
+    first, second = (train.augment(world[0], 64, FAR, torch.Generator().manual_seed(5)) for _ in range(2))
     assert first.shape == (48, 3, 64, 64)
     assert torch.equal(first, second)
     assert 0 <= first.min() and first.max() <= 1
+
+
+def test_unchanged_views_are_the_images_or_their_mirror_images(world: tuple) -> None:
+    pixels = world[0]
+    views = train.augment(pixels, 64, UNCHANGED, torch.Generator().manual_seed(5))
+    plain = pixels.float() / 255
+    same = (views - plain).abs().amax((1, 2, 3)) < 1e-5
+    mirrored = (views - plain.flip(-1)).abs().amax((1, 2, 3)) < 1e-5
+    assert torch.equal(same, ~mirrored)
+    assert 0 < same.sum() < len(pixels)
+
+
+def test_a_checkpoint_of_another_way_is_refused(world: tuple, tmp_path: Path) -> None:
+    train.Trainer(world[2], (3,)).save(tmp_path / "checkpoint.pt")
+    other = train.Trainer(world[2], (3,), way=train.PRETRAININGS["overconfident"])
+    with pytest.raises(UserError, match="another --as or --from"):
+        other.load(tmp_path / "checkpoint.pt")
+
+
+def test_a_run_that_goes_on_starts_at_the_rate_of_a_restart(world: tuple) -> None:
+    pixels, classes, text = world
+    begun = train.ImageTower()
+    trainer = train.Trainer(text, (2,), begun=begun)
+    trainer._set_rate(0, 1.0)
+    assert trainer.optimizer.param_groups[0]["lr"] < trainer.way.rate
+    drawn = train.Trainer(text, (2,))
+    drawn._set_rate(0, 1.0)
+    assert drawn.optimizer.param_groups[0]["lr"] == drawn.way.first_rate
 
 
 def test_a_diverged_run_is_an_error(world: tuple) -> None:

@@ -1,0 +1,198 @@
+"""Lays out the study of quantisation on pocket: image folders, fp32 bundles and the config for `clipgate-export study`.
+
+    python -m clipgate_export.pocket_study --data ../../../shared/data --models ../pocket --towers ../../build/study \
+        -o ../../build/study/input
+
+`--towers` holds a folder for each pre-training (`clipgate_export.train --as ... -o TOWERS/underconfident`) and the
+text tower (`clipgate_export.train_text -o TOWERS/text`). The two pre-trainings know all trained classes as labels. The
+third source is pocket as it ships, its int8 weights taken for fp32 and its own label bank, by which the shipping
+method is chosen.
+"""
+
+import argparse
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from onnx import ModelProto
+from open_clip.tokenizer import default_bpe
+
+from .bank import Bank
+from .bundle import (
+    IMAGE_ENCODER,
+    LABELS,
+    SELFTEST,
+    TEXT_ENCODER,
+    TOKENIZER,
+    Description,
+    Origin,
+    Selftest,
+    TextEntry,
+    write_manifest,
+)
+from .data import (
+    CIFAR,
+    OOD_ARCHIVES,
+    VALIDATION,
+    Images,
+    Splits,
+    made_from,
+    read_imagenet_names,
+    read_named_text_embeddings,
+    read_text_embeddings,
+    read_tiny_imagenet,
+    require,
+)
+from .errors import UserError, report_errors
+from .export import export_image_tower, export_text_tower, load_image_tower, load_text_tower
+from .files import write_bytes
+from .graph import Graph
+from .onnx_model import graph_bytes
+from .ood_tasks import NEAR_POCKET
+from .pocket import ARCHITECTURE, LICENCE, PREPROCESSING, PROMPT_TEMPLATE, SOURCE
+from .pocket_bank import labels
+from .preprocess import normalise
+from .shipped import with_weights_of
+from .text_tower import CONTEXT_LENGTH
+from .tokenizer import tokenizer_json
+from .train_text import made_from as made_from_names
+
+PRETRAINED = ("underconfident", "overconfident")
+# Of each trained class. QAT takes few steps, and no study judges by an image that any training saw.
+TRAINING_PER_CLASS, RANGES_PER_CLASS = 60, 2
+STATISTICS_IMAGES = 1024
+
+CONFIG = """\
+# Written by `python -m clipgate_export.pocket_study`; `clipgate-export study --config` reads it.
+seed = 20261130
+methods = ["minmax", "percentile", "entropy", "smoothquant", "mixed", "rotation", "lsq", "lsq-distil", "rot-lsq"]
+bits = [8, 4]
+
+[images]
+ranges = "images/ranges"
+training = "images/training"
+fitting = "images/fitting"
+reporting = "images/reporting"
+
+[qat]
+steps = 150
+batch = 64
+rate = 1e-4
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--models", type=Path, required=True, help="models/pocket")
+    parser.add_argument("--towers", type=Path, required=True, help="folder of the pre-trainings and the text tower")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of images, sources and study.toml")
+    arguments = parser.parse_args()
+    if (arguments.output / "study.toml").exists():
+        raise UserError(f"{arguments.output / 'study.toml'} is there already; take another -o, or delete it")
+    splits_file = arguments.models / "splits.json"
+    splits, images = Splits.read(splits_file), read_tiny_imagenet(arguments.data)
+    splits.check(images, splits_file)
+    others = lay_out(arguments.data, images, splits, arguments.output / "images")
+
+    names, _ = read_named_text_embeddings(arguments.data)
+    source = made_from_names(names, arguments.models / "text_split.json")
+    text = export_text_tower(load_text_tower(arguments.towers / "text" / "text_tower.safetensors", source))
+    sources = arguments.output / "sources"
+    bank = Bank(
+        labels(read_imagenet_names(arguments.data, splits.trained_wnids), splits.trained_wnids),
+        read_text_embeddings(arguments.data, splits.trained_wnids),
+        [],
+        np.empty((0, 512), np.float32),
+    )
+    for name in PRETRAINED:
+        weights = arguments.towers / name / "image_tower.safetensors"
+        tower, scale = load_image_tower(weights, made_from(images, splits_file))
+        write_source(sources / name, name, export_image_tower(tower), text, bank, scale)
+    some = images.decode(splits.held_out["quantisation"])[:STATISTICS_IMAGES]
+    shipped = with_weights_of(arguments.models, torch.from_numpy(normalise(some)))
+    scale = json.loads((arguments.models / "manifest.json").read_text())["logit_scale"]
+    own = Bank.read((arguments.models / LABELS).read_bytes())
+    write_source(sources / "pocket", "pocket", export_image_tower(shipped), text, own, scale)
+
+    tables = [
+        f'[[ood]]\nname = "{name}"\nkind = "{kind}"\nimages = "images/{folder}"\n' for name, kind, folder in others
+    ]
+    tables += [f'[[source]]\nname = "{name}"\nbundle = "sources/{name}"\n' for name in (*PRETRAINED, "pocket")]
+    write_bytes(arguments.output / "study.toml", "\n".join([CONFIG, *tables]).encode())
+    print(f"{arguments.output / 'study.toml'} and all that it names are written", file=sys.stderr)
+
+
+def lay_out(data: Path, images: Images, splits: Splits, folder: Path) -> list[tuple[str, str, str]]:
+    """Image folders; returns name, kind and folder of each set outside the labels."""
+    held_out = {index for indices in splits.held_out.values() for index in indices}
+    seen = [index for index in range(len(images.wnids)) if index not in held_out]
+    fitting = [*splits.held_out["temperature"], *splits.held_out["thresholds"]]
+    trained = set(splits.trained_wnids)
+    for name, indices, most in (
+        ("training", seen, TRAINING_PER_CLASS),
+        ("ranges", splits.held_out["quantisation"], RANGES_PER_CLASS),
+        ("fitting", fitting, len(fitting)),
+    ):
+        counts = dict.fromkeys(trained, 0)
+        for index in indices:
+            wnid = images.wnids[index]
+            if counts.get(wnid, most) < most:
+                counts[wnid] += 1
+                write_image(folder / name / wnid / f"{index:06}.jpg", images.jpegs[index])
+    sets = [("never-trained classes", "near", "never-trained"), ("CIFAR-10's five", "near", "cifar10")]
+    unpack(require(data, VALIDATION), {wnid: folder / "reporting" for wnid in splits.trained_wnids})
+    unpack(require(data, VALIDATION), {wnid: folder / "never-trained" for wnid in splits.never_trained_wnids})
+    unpack(require(data, CIFAR), {name: folder / "cifar10" for name in NEAR_POCKET})
+    for name, archive in OOD_ARCHIVES.items():
+        short = archive.removeprefix("ood-").removesuffix(".tar")
+        with tarfile.open(require(data, archive)) as tar:
+            tar.extractall(folder / short, filter="data")
+        sets.append((name, "far", short))
+    return sets
+
+
+def unpack(archive: Path, folders: dict[str, Path]) -> None:
+    """The archive's folders that `folders` names, each below the folder given for it."""
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            folder = folders.get(Path(member.name).parts[0])
+            if folder is not None and member.isfile():
+                tar.extract(member, folder, filter="data")
+
+
+def write_image(path: Path, jpeg: bytes) -> None:
+    """The config is written last, so that none of the many files needs to reach the disk by itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(jpeg)
+
+
+def write_source(folder: Path, name: str, image: ModelProto, text: ModelProto, bank: Bank, logit_scale: float) -> None:
+    """An fp32 bundle without a calibration."""
+    contents = {
+        IMAGE_ENCODER: graph_bytes(image),
+        TEXT_ENCODER: graph_bytes(text),
+        TOKENIZER: tokenizer_json(Path(default_bpe())),
+        LABELS: bank.file(),
+        SELFTEST: Selftest.of(Graph(image), PREPROCESSING).file(),
+    }
+    for file, content in contents.items():
+        write_bytes(folder / file, content)
+    write_manifest(
+        folder,
+        Description(
+            id=f"study-{name}",
+            origin=Origin(ARCHITECTURE.replace("static int8 QDQ", "fp32"), SOURCE, LICENCE),
+            preprocessing=PREPROCESSING,
+            embedding_dim=bank.text_embeds.shape[1],
+            logit_scale=float(np.float32(logit_scale)),
+            text=TextEntry(CONTEXT_LENGTH, PROMPT_TEMPLATE),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    report_errors(main)
