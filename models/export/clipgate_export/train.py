@@ -307,7 +307,7 @@ def train(
     text = torch.from_numpy(read_text_embeddings(data, splits.trained_wnids))
     class_of = {wnid: row for row, wnid in enumerate(splits.trained_wnids)}
     held_out = {index for indices in splits.held_out.values() for index in indices}
-    training = [i for i, w in enumerate(images.wnids) if w in class_of and i not in held_out]
+    training = [i for i, w in enumerate(images.wnids) if w in class_of and i not in held_out][:: way.every]
 
     pixels = to_pixels(images, training)
     classes = torch.tensor([class_of[images.wnids[i]] for i in training])
