@@ -9,17 +9,15 @@ scale, and with gates that each graph's own embeddings of one half fit, counted 
 """
 
 import argparse
-import hashlib
-import json
-import subprocess
 import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .bundle import IMAGE_ENCODER, to_json
+from .bundle import IMAGE_ENCODER
 from .data import CIFAR, OOD_ARCHIVES, VALIDATION, Splits, require
-from .errors import UserError, report_errors
+from .errors import report_errors
+from .evaluating import copy, evaluate
 from .files import write_bytes
 from .ood_tasks import NEAR_POCKET
 from .table_report import between
@@ -62,17 +60,19 @@ def measure(arguments: argparse.Namespace, folder: Path) -> tuple[dict, dict]:
     for name, options in (("raw", ()), ("gated", FIT)):
         graphs = {"int8": arguments.bundle / IMAGE_ENCODER, "fp32": arguments.fp32}
         made = {
-            graph: copy(arguments.bundle, file, f"pocket-{graph}", folder / name / graph, name == "gated")
+            graph: copy(
+                arguments.bundle,
+                {IMAGE_ENCODER: file.read_bytes()},
+                f"pocket-{graph}",
+                folder / name / graph,
+                name == "gated",
+            )
             for graph, file in graphs.items()
         }
-        asked = [str(arguments.clipgate), "evaluate", "--format", "json", "--only-known", *options]
+        asked = ["--only-known", *options]
         asked += ["--bundle", str(made["int8"]), "--reference", str(made["fp32"]), "--id", str(labelled)]
         asked += [word for other, images in others.items() for word in ("--ood", f"{other}={images}")]
-        done = subprocess.run(asked, capture_output=True, text=True)
-        if done.returncode != 0:
-            said = (done.stderr.strip().splitlines() or ["no word"])[-1]
-            raise UserError(f"{arguments.clipgate} evaluate: exit {done.returncode}: {said}")
-        reports.append(json.loads(done.stdout))
+        reports.append(evaluate(arguments.clipgate, asked))
     return reports[0], reports[1]
 
 
@@ -89,21 +89,6 @@ def unpack(data: Path, folder: Path, splits: Splits) -> tuple[Path, dict[str, Pa
             (source / name).rename(target / name)
     others = {NEVER_TRAINED: never, "CIFAR-10's five": near}
     return folder / VALIDATION, others | {name: folder / archive for name, archive in OOD_ARCHIVES.items()}
-
-
-def copy(bundle: Path, image_encoder: Path, name: str, folder: Path, calibrated: bool) -> Path:
-    """The bundle with another image encoder; its calibration then only names the score, or is left out."""
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    for file in manifest["files"]:
-        write_bytes(folder / file, (bundle / file).read_bytes())
-    content = image_encoder.read_bytes()
-    write_bytes(folder / IMAGE_ENCODER, content)
-    manifest["id"] = name
-    manifest["files"][IMAGE_ENCODER] = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    if not calibrated:
-        manifest.pop("calibration", None)
-    write_bytes(folder / "manifest.json", to_json(manifest))
-    return folder
 
 
 def rows(raw: dict, gated: dict) -> list[Row]:

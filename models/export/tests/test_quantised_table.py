@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from clipgate_export.quantised_table import BEGIN, END, copy, render
+from clipgate_export.evaluating import copy
+from clipgate_export.quantised_table import BEGIN, END, render
 
 
 def difference(value: float) -> dict:
@@ -42,8 +43,8 @@ def test_a_copy_has_the_other_graph_and_says_so(tmp_path: Path, calibrated: bool
     manifest = {"id": "model", "files": {"image_encoder.onnx": {}}, "calibration": "calibration.json"}
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     (bundle / "image_encoder.onnx").write_bytes(b"int8")
-    (tmp_path / "fp32.onnx").write_bytes(b"fp32 graph")
-    made = copy(bundle, tmp_path / "fp32.onnx", "model-fp32", tmp_path / "made" / "model", calibrated)
+    contents = {"image_encoder.onnx": b"fp32 graph"}
+    made = copy(bundle, contents, "model-fp32", tmp_path / "made" / "model", calibrated)
     written = json.loads((made / "manifest.json").read_text())
     assert written["id"] == "model-fp32" and ("calibration" in written) is calibrated
     assert written["files"]["image_encoder.onnx"]["bytes"] == 10
