@@ -22,6 +22,7 @@ COMMANDS = {
     "verify": ("verify", "compare an int8 image encoder with the fp32 one on your images"),
     "ort-format": ("ort_format", "put a bundle's graphs into ONNX Runtime's own format, which starts in less memory"),
     "reference": ("reference", "make a bundle's twin around its fp32 graph, for `clipgate evaluate --reference`"),
+    "study": ("study.command", "compare quantisation methods on accuracy, calibration and OOD detection, with a page"),
     "scores": ("ood_table", "write the table of out-of-distribution scores on pocket and on CLIP's own embeddings"),
     "table": ("methods_table", "write the table of quantisation methods on pocket's towers"),
 }

@@ -156,10 +156,12 @@ def figures(
     )
 
 
-def interleaved_speeds(graphs: dict[str, Graph], example: np.ndarray, rounds: int) -> dict[str, float]:
+def interleaved_speeds(
+    graphs: dict[str, Graph], example: np.ndarray, rounds: int, progress: bool = True
+) -> dict[str, float]:
     """fp32's median time over each graph's, the median of `rounds` pairs that ran one after the other."""
     ratios: dict[str, list[float]] = {name: [] for name in graphs}
-    for _ in tqdm(range(rounds), desc="speed", unit="round", disable=None):
+    for _ in tqdm(range(rounds), desc="speed", unit="round", disable=None if progress else True):
         for name, graph in graphs.items():
             reference = graphs[FP32].median_ms(example, REPEATS)
             ratios[name].append(1.0 if name == FP32 else reference / graph.median_ms(example, REPEATS))
