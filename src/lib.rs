@@ -87,7 +87,7 @@ mod tokenizer;
 /// What the `clipgate` command shares with the library. It is no part of the interface and may change at any time.
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::child::wait;
+    pub use crate::child::{spawn, wait};
     pub use crate::context::places as compiled_graphs;
     pub use crate::system::{System, field};
 }

@@ -9,7 +9,8 @@ use crate::child;
 use crate::error::{Error, Result};
 use crate::provider::Provider;
 
-/// How long a process may try unless told otherwise: an NPU's compiler takes some seconds on a slow phone.
+/// How long a process may try unless told otherwise. It compiles the graph and runs it: a small one takes a slow phone some
+/// seconds, a large one more, and an emulator of an NPU longer.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A command that tries a provider, so that one that crashes when it is loaded crashes there.
@@ -21,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// [`ProviderLadder::required`](crate::ProviderLadder::required) and no probe of its own, and end with status
 /// [`SURVIVED`](Self::SURVIVED) whatever that returned: an error is no crash, and this process will meet it too. Any other
 /// status, a signal, or more time than it is given counts as a crash, and the provider is passed over. So does 0, with
-/// which native code may end a process behind its back.
+/// which native code may end a process behind its back. A try of more than two seconds is told to the log as a warning, and
+/// on Linux the command ends with the thread that waits for it.
 ///
 /// ```
 /// use clipgate::{ProbeCommand, SessionOptions};
@@ -73,18 +75,25 @@ impl ProbeCommand {
 
     /// Runs the command; an error says how it ended.
     pub(crate) fn survives(&self, provider: Provider) -> Result<(), String> {
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
             .arg(provider.name())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
+            .stderr(Stdio::null());
+        let mut child = child::spawn(&mut command)
             .map_err(|error| format!("{} cannot be started: {error}", self.program.display()))?;
-        match child::wait(&mut child, self.patience) {
+        let patience = self.patience.as_secs_f32();
+        let tell = || {
+            log::warn!(
+                "provider {provider} is being tried in a process of its own, which may take {patience} s"
+            );
+        };
+        match child::wait(&mut child, self.patience, tell) {
             Ok(Some(status)) if status.code() == Some(Self::SURVIVED) => Ok(()),
             Ok(Some(status)) => Err(status.to_string()),
-            Ok(None) => Err(format!("not done after {} s", self.patience.as_secs_f32())),
+            Ok(None) => Err(format!("not done after {patience} s")),
             Err(error) => Err(format!("cannot be waited for: {error}")),
         }
     }

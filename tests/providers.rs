@@ -3,8 +3,11 @@
 mod cache;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clipgate::{
     Bundle, Classifier, ErrorKind, ImageEncoder, Provider, ProviderLadder, ProviderOutcome,
@@ -17,6 +20,9 @@ use crate::support::{data, runtime};
 
 /// What a plugin's folder holds beside the plugin; nothing here gets as far as reading it.
 const BACKEND: &str = "libQnnHtp.so";
+
+/// How long a busy machine may take to end a process.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The command with a user's cache of the test's own, where ONNX Runtime is not found.
 fn with_cache(cache: &Path, arguments: &[&str]) -> Command {
@@ -239,6 +245,54 @@ fn a_plugin_that_crashes_takes_nothing_down() {
             &library,
             &format!("crashed in a process of its own: {reason}"),
         );
+    }
+}
+
+/// A plugin that hangs is told of, and the process that tries it ends with a command that is killed.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_plugin_that_hangs_is_told_of_and_outlives_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    file(&directory, BACKEND, b"backend");
+    let started = directory.path().join("started");
+    let source = format!(
+        "#include <stdio.h>\n#include <unistd.h>\n__attribute__((constructor)) static void start(void) {{\n\
+         FILE *file = fopen(\"{0}.new\", \"w\"); fprintf(file, \"%d\", getpid()); fclose(file);\n\
+         rename(\"{0}.new\", \"{0}\"); for (;;) pause(); }}\n",
+        started.display()
+    );
+    let Some(library) = compile(&directory, "hangs", &source) else {
+        return;
+    };
+    let library = format!("--qnn-library={}", library.display());
+    let arguments = ["classify", "--provider=qnn", &library, PHOTO];
+    let mut clipgate = with_cache(directory.path(), &arguments)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = String::new();
+    let stderr = BufReader::new(clipgate.stderr.take().unwrap());
+    for line in stderr.lines().map_while(Result::ok) {
+        told.push_str(&line);
+        if told.contains("provider qnn is being tried in a process of its own") {
+            break;
+        }
+    }
+    assert!(told.contains("may take 180 s"), "{told}");
+    let tried: u32 = fs::read_to_string(&started).unwrap().parse().unwrap();
+    // One that has ended may wait for whoever adopted it to ask for its status (Z).
+    let is_there = || {
+        let stat = fs::read_to_string(format!("/proc/{tried}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ")
+            .is_some_and(|(_, state)| !state.starts_with('Z'))
+    };
+    assert!(is_there());
+    clipgate.kill().unwrap();
+    clipgate.wait().unwrap();
+    let killed = Instant::now();
+    while is_there() {
+        assert!(killed.elapsed() < PATIENCE, "process {tried} goes on");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

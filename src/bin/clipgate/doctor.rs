@@ -115,7 +115,9 @@ fn machine(
 /// What a Raspberry Pi's own tool says, for kernels that do not hand it on themselves.
 fn vcgencmd(system: &System) -> Option<String> {
     let is_pi = cpu::board(system).is_some_and(|board| board.contains("Raspberry Pi"));
-    let ended = is_pi.then(|| child::run(Command::new("vcgencmd").arg("get_throttled"), PATIENCE));
+    let mut command = Command::new("vcgencmd");
+    let ended =
+        is_pi.then(|| child::run(command.arg("get_throttled"), PATIENCE, "asking vcgencmd"));
     Some(ended?.ok()?.said)
 }
 

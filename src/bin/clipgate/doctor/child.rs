@@ -5,7 +5,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use clipgate::internal::wait;
+use clipgate::internal::{spawn, wait};
+
+use crate::report;
 
 /// The most output that is kept.
 const MAX_BYTES: u64 = 1 << 20;
@@ -16,12 +18,9 @@ pub(super) struct Ended {
     pub(super) status: Option<ExitStatus>,
 }
 
-/// Runs `command` without input for at most `limit`.
-pub(super) fn run(command: &mut Command, limit: Duration) -> io::Result<Ended> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
+/// Runs `command` without input for at most `limit`; `what` is told to be waited for where that takes a while.
+pub(super) fn run(command: &mut Command, limit: Duration, what: &str) -> io::Result<Ended> {
+    let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let stdout = child.stdout.take();
     let reader = thread::spawn(move || {
         let mut said = Vec::new();
@@ -31,7 +30,9 @@ pub(super) fn run(command: &mut Command, limit: Duration) -> io::Result<Ended> {
         }
         String::from_utf8_lossy(&said).into_owned()
     });
-    let status = wait(&mut child, limit)?;
+    let status = wait(&mut child, limit, || {
+        report::note(&format!("{what}, which may take {} s", limit.as_secs()));
+    })?;
     let said = reader.join().unwrap_or_default();
     Ok(Ended { said, status })
 }
@@ -43,8 +44,14 @@ mod tests {
     #[test]
     fn what_was_said_before_a_crash_or_the_end_of_patience_is_kept() {
         const LONG: Duration = Duration::from_secs(60);
-        let shell =
-            |script: &str, limit| run(Command::new("/bin/sh").args(["-c", script]), limit).unwrap();
+        let shell = |script: &str, limit| {
+            run(
+                Command::new("/bin/sh").args(["-c", script]),
+                limit,
+                "trying",
+            )
+            .unwrap()
+        };
         let crashed = shell("echo one; kill -ILL $$", LONG);
         assert_eq!(crashed.said, "one\n");
         assert!(crashed.status.unwrap().to_string().contains("signal: 4"));

@@ -116,7 +116,11 @@ pub(super) fn run(bundle: Option<&PathBuf>, qnn: &QnnArgs) -> Trial {
     let ended = env::current_exe().and_then(|executable| {
         let mut command = Command::new(executable);
         command.args(["doctor", "--trial"]);
-        child::run(command.args(qnn.arguments(bundle)), PATIENCE)
+        child::run(
+            command.args(qnn.arguments(bundle)),
+            PATIENCE,
+            "trying library and model in a process of their own",
+        )
     });
     let Some(ended) = ended.ok().filter(was_executed) else {
         let mut said = Vec::new();
@@ -285,7 +289,7 @@ mod tests {
             ("kill -ILL $$", true),
         ] {
             let mut shell = Command::new("/bin/sh");
-            let ended = child::run(shell.args(["-c", script]), PATIENCE).unwrap();
+            let ended = child::run(shell.args(["-c", script]), PATIENCE, script).unwrap();
             assert_eq!(was_executed(&ended), expected, "{script}");
         }
     }
