@@ -89,6 +89,7 @@ mod tokenizer;
 pub mod internal {
     pub use crate::child::{spawn, wait};
     pub use crate::context::places as compiled_graphs;
+    pub use crate::runtime::check_library;
     pub use crate::system::{System, field};
 }
 

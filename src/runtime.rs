@@ -210,7 +210,10 @@ fn is_missing(path: &Path) -> bool {
 }
 
 /// Checks, without running any of it, that a file is a shared library for this process.
-pub(crate) fn check_library(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// What it is instead, or that it is cut short or cannot be read; the file is not named.
+pub fn check_library(path: &Path) -> Result<()> {
     let metadata = std::fs::metadata(path)
         .map_err(|error| Error::machine("cannot be read").with_source(error))?;
     if !metadata.is_file() {

@@ -241,18 +241,42 @@ fn a_plugin_that_was_named_is_tried_and_a_bad_one_told() {
         assert_eq!(finding(&output, "model")["level"], "ok");
         let found = finding(&output, "qnn");
         assert_eq!(found["level"], "warning", "{found}");
-        assert!(found["to_do"].as_str().unwrap().contains("libQnnHtp.so"));
-        found["what"].as_str().unwrap().to_owned()
+        let what = found["what"].as_str().unwrap();
+        assert!(!what.contains("required"), "{what}");
+        format!("{what}; to do: {}", found["to_do"].as_str().unwrap())
     };
     let folder = tempfile::tempdir().unwrap();
-    let text = file(&folder, "text.so", b"hello");
-    assert!(doctor(&text).contains("libQnnHtp.so is not there"));
+    let name_it = "CLIPGATE_QNN_LIBRARY name libonnxruntime_providers_qnn.so";
+    for (plugin, why) in [
+        (file(&folder, "text.so", b"hello"), "text.so: is no shared"),
+        (folder.path().join("none.so"), "none.so is not there"),
+    ] {
+        let told = doctor(&plugin);
+        assert!(told.contains(why) && told.contains(name_it), "{told}");
+    }
+    let told = doctor(runtime().path());
+    let whole = "Keep the package onnxruntime-qnn whole";
+    assert!(
+        told.contains("libQnnHtp.so is not there") && told.contains(whole),
+        "{told}"
+    );
     file(&folder, "libQnnHtp.so", b"backend");
-    assert!(doctor(&text).contains("text.so: is no shared library"));
     let crash = "#include <stdlib.h>\n\
                  __attribute__((constructor)) static void crash(void) { abort(); }\n";
     if let Some(crash) = compile(&folder, "crash", crash) {
         let told = doctor(&crash);
         assert!(told.contains("ended in it: signal: 6"), "{told}");
     }
+}
+
+#[test]
+fn what_says_something_of_a_plugin_where_none_is_named_is_told() {
+    let output = command(&["doctor", "--format=json", "--qnn-target=htp-v75"])
+        .env_remove("CLIPGATE_QNN_LIBRARY")
+        .output()
+        .unwrap();
+    let found = finding(&output, "qnn");
+    assert_eq!(found["level"], "warning", "{found}");
+    assert!(found["what"].as_str().unwrap().contains("--qnn-target"));
+    assert!(found["to_do"].as_str().unwrap().contains("--qnn-library"));
 }

@@ -89,6 +89,10 @@ fn qnn_without_its_plugin_says_how_to_name_it() {
             assert!(stderr(&output).contains(name), "{}", stderr(&output));
         }
     }
+    let measured = run(&["classify", "--provider=auto", "--qnn-target=htp-v75", PHOTO]);
+    assert_eq!(status(&measured), 0, "{}", stderr(&measured));
+    let told = "--qnn-target: provider qnn: name Qualcomm's plugin";
+    assert!(stderr(&measured).contains(told), "{}", stderr(&measured));
     for (option, why) in [
         ("--qnn-target=htp-v75", "--qnn-target is for qnn"),
         ("--qnn-library=x", "--provider cpu does not ask for it"),
@@ -211,9 +215,10 @@ fn files_that_are_no_plugin_are_named() {
     );
     assert_passed_over(directory.path(), "is no file");
     let text = file(&directory, "text.so", b"hello");
-    assert_passed_over(&text, "libQnnHtp.so is not there");
-    file(&directory, BACKEND, b"backend");
     assert_passed_over(&text, "text.so: is no shared library");
+    let alone = file(&directory, "alone.so", &fs::read(runtime().path()).unwrap());
+    assert_passed_over(&alone, "libQnnHtp.so is not there");
+    file(&directory, BACKEND, b"backend");
     let empty = file(&directory, "empty.so", b"");
     assert_passed_over(&empty, "empty.so: is no shared library: it has 0 bytes");
     let real = fs::read(runtime().path()).unwrap();

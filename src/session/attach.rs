@@ -13,6 +13,7 @@ use super::{Unloaded, unprepared};
 use crate::error::Error;
 use crate::provider::Provider;
 use crate::qnn::QnnOptions;
+use crate::runtime::check_library;
 
 /// Attaches `provider`. The CPU's kernels take what it leaves.
 pub(super) fn attach(
@@ -81,17 +82,23 @@ fn check_plugin(options: &SessionOptions) -> Result<(), Unloaded> {
     let Some(qnn) = options.qnn() else {
         return Err(Unloaded::absent("no QNN plugin library was named"));
     };
-    for file in [qnn.library(), &qnn.backend()] {
-        if !file.is_file() {
-            let what = if file.exists() {
-                "no file"
-            } else {
-                "not there"
-            };
-            return Err(Unloaded::absent(format!("{} is {what}", file.display())));
-        }
+    check_file(qnn.library())?;
+    // Before its neighbour is asked for: a file that is no plugin has none.
+    check_library(qnn.library())
+        .map_err(|error| Unloaded::Absent(error.at(qnn.library().display())))?;
+    check_file(&qnn.backend())
+}
+
+fn check_file(file: &Path) -> Result<(), Unloaded> {
+    if file.is_file() {
+        return Ok(());
     }
-    Ok(())
+    let what = if file.exists() {
+        "no file"
+    } else {
+        "not there"
+    };
+    Err(Unloaded::absent(format!("{} is {what}", file.display())))
 }
 
 fn qnn(

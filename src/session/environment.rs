@@ -8,7 +8,6 @@ use ort::logging::LogLevel;
 
 use crate::error::{Error, Result};
 use crate::provider::Provider;
-use crate::runtime::check_library;
 
 /// The most characters of a logged error that are kept.
 const MOST_OVERHEARD: usize = 400;
@@ -44,10 +43,10 @@ impl Environment {
         &self.environment
     }
 
-    /// Loads QNN's plugin library. Loading the same file again does nothing.
+    /// Loads QNN's plugin library, which was found whole. Loading the same file again does nothing.
     ///
     /// # Errors
-    /// Naming the file: it is no shared library for this machine, it is no plugin, or another one was loaded before.
+    /// Naming the file: it is no plugin, or another one was loaded before.
     pub(super) fn load_plugin(&self, path: &Path) -> Result<()> {
         self.load_plugin_checked(path)
             .map_err(|error| error.at(path.display()))
@@ -68,7 +67,6 @@ impl Environment {
             }
             None => {}
         }
-        check_library(&path)?;
         self.environment
             .register_ep_library(Provider::Qnn.onnxruntime_name(), &path)
             .map_err(|error| {

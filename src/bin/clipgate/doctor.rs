@@ -74,8 +74,10 @@ pub(crate) fn run(args: &DoctorArgs, format: Format) -> Result<Outcome> {
     findings.push(storage::finding(runtime_cache::directory().as_deref()));
     let trial = trial::run(args.bundle.as_ref(), &args.qnn);
     findings.extend(model::findings(&trial));
-    let qnn = args.qnn.options(args.bundle.as_ref());
-    findings.extend(qnn.and_then(|qnn| plugin::finding(&trial, &qnn, args.bundle.as_deref())));
+    findings.extend(match args.qnn.options(args.bundle.as_ref()) {
+        Some(qnn) => plugin::finding(&trial, &qnn, args.bundle.as_deref()),
+        None => args.qnn.given().map(plugin::unnamed),
+    });
 
     let count = |level| findings.iter().filter(|found| found.level == level).count();
     let (problems, warnings) = (count(Level::Problem), count(Level::Warning));

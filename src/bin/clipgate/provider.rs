@@ -136,16 +136,16 @@ impl ProviderArgs {
         }
     }
 
-    /// What to do where qnn is asked for by name and its plugin is not.
+    /// What to do where qnn is asked for by name, or by an option of its own, and its plugin is not.
     fn check_plugin(&self) -> Result<()> {
-        match self.qnn_rung() {
-            Some(rung) if rung.required => Err(no_plugin_named()),
-            Some(_) if !self.provider.is_auto() => {
-                report::note(&no_plugin_named().report());
-                Ok(())
-            }
-            _ => Ok(()),
+        let missing = no_plugin_named();
+        match (self.qnn_rung(), self.qnn.given()) {
+            (Some(rung), _) if rung.required => return Err(missing),
+            (Some(_), Some(name)) => report::note(&missing.at(name).report()),
+            (Some(_), None) if !self.provider.is_auto() => report::note(&missing.report()),
+            _ => {}
         }
+        Ok(())
     }
 }
 
@@ -162,7 +162,7 @@ pub(crate) fn no_plugin_named() -> Error {
 
 impl QnnArgs {
     /// The first option that the user gave, by its name.
-    fn given(&self) -> Option<&'static str> {
+    pub(crate) fn given(&self) -> Option<&'static str> {
         let options = [
             (self.qnn_library.is_some(), "--qnn-library"),
             (self.qnn_target.is_some(), "--qnn-target"),

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use clipgate::QnnOptions;
-use clipgate::internal::compiled_graphs;
+use clipgate::internal::{check_library, compiled_graphs};
 
 use crate::doctor::finding::{Finding, Level};
 use crate::doctor::trial::{Offloaded, Part, Said, Trial};
+use crate::provider::no_plugin_named;
 use crate::report;
 
 /// What the name of a wheel's folder of metadata begins and ends with, around its version.
@@ -17,14 +18,16 @@ const METADATA: (&str, &str) = ("onnxruntime_qnn-", ".dist-info");
 pub(super) fn finding(trial: &Trial, qnn: &QnnOptions, bundle: Option<&Path>) -> Option<Finding> {
     let said = trial.said.iter().find_map(|said| match said {
         Said::Npu(offloaded) => Some(usable(offloaded, qnn, bundle)),
-        Said::Failed(failure) if failure.part == Part::Plugin => Some(unusable(&failure.error)),
+        Said::Failed(failure) if failure.part == Part::Plugin => {
+            Some(unusable(&failure.error, qnn))
+        }
         _ => None,
     });
     let ended = trial
         .end
         .as_ref()
         .filter(|_| trial.last() == Some(Part::Plugin))
-        .map(|end| unusable(&format!("a process of its own ended in it: {end}")));
+        .map(|end| unusable(&format!("a process of its own ended in it: {end}"), qnn));
     let mut found = ended.or(said)?;
 
     let library = report::path(qnn.library());
@@ -35,6 +38,16 @@ pub(super) fn finding(trial: &Trial, qnn: &QnnOptions, bundle: Option<&Path>) ->
     };
     found.what = format!("{named}: {}", found.what);
     Some(found.value("path", library).value("package", package))
+}
+
+/// For an option that says something of a plugin where none was named.
+pub(super) fn unnamed(option: &str) -> Finding {
+    Finding::new(
+        "qnn",
+        Level::Warning,
+        format!("{option} is given, and no plugin to go with it"),
+    )
+    .advise(no_plugin_named().report())
 }
 
 fn usable(offloaded: &Offloaded, qnn: &QnnOptions, bundle: Option<&Path>) -> Finding {
@@ -69,11 +82,19 @@ fn usable(offloaded: &Offloaded, qnn: &QnnOptions, bundle: Option<&Path>) -> Fin
     }
 }
 
-fn unusable(why: &str) -> Finding {
-    Finding::new("qnn", Level::Warning, why).advise(
-        "everything runs on the CPU meanwhile. Keep the package onnxruntime-qnn whole: libQnnHtp.so lies beside the plugin, \
-         and the folder onnxruntime_qnn.libs beside the plugin's folder; the chapter on platforms says more",
-    )
+fn unusable(why: &str, qnn: &QnnOptions) -> Finding {
+    let to_do = match check_library(qnn.library()) {
+        Ok(()) => {
+            "Keep the package onnxruntime-qnn whole: libQnnHtp.so lies beside the plugin, and the folder onnxruntime_qnn.libs \
+             beside the plugin's folder; the chapter on platforms says more"
+        }
+        Err(_) => {
+            "Let --qnn-library or CLIPGATE_QNN_LIBRARY name libonnxruntime_providers_qnn.so in the package onnxruntime-qnn, \
+             of this processor"
+        }
+    };
+    Finding::new("qnn", Level::Warning, why)
+        .advise(format!("everything runs on the CPU meanwhile. {to_do}"))
 }
 
 /// The version of the package that the plugin lies in, where its metadata lies beside: the plugin's own says nothing.

@@ -2,6 +2,7 @@
 //! to know.
 
 use std::env;
+use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -237,13 +238,22 @@ fn offload(runtime: &Runtime, bundle: &Bundle, qnn: QnnOptions) -> Result<Offloa
     let options = SessionOptions::default()
         .with_providers(ProviderLadder::required(Provider::Qnn))
         .with_qnn(qnn);
-    let encoder = ImageEncoder::open(runtime, bundle, options)?;
+    let encoder = ImageEncoder::open(runtime, bundle, options).map_err(undemanding)?;
     let report = encoder.provider_reports().first();
     let placement = report.and_then(|report| report.placement.as_ref());
     Ok(Offloaded {
         nodes: placement.map_or(0, |placement| placement.nodes().len()),
         cosine: report.and_then(|report| report.cosine),
     })
+}
+
+/// Why a provider does not run the model, without the words that it is required: nobody here requires it.
+fn undemanding(error: Error) -> Error {
+    let cause = StdError::source(&error).and_then(|source| source.downcast_ref::<Error>());
+    match cause {
+        Some(cause) => Error::new(cause.kind(), cause.report()),
+        None => error,
+    }
 }
 
 fn median(mut answer: impl FnMut() -> Result<()>) -> Result<Timed> {
