@@ -99,21 +99,30 @@ impl Runtime {
         load().map_err(|error| error.at(name))
     }
 
-    /// Loads the first library of `candidates` that can be loaded.
+    /// Loads the first library of `candidates` that can be loaded. Files before it that cannot are told to the log, as warnings.
     ///
     /// # Errors
     /// [`ErrorKind::Machine`](crate::ErrorKind::Machine) if none can: the message lists every candidate with the
     /// reason and says what to do; the source is the first failure of a file that exists.
     pub fn load_first(candidates: &[PathBuf]) -> Result<Self> {
         let mut missing = Vec::new();
-        let mut failures = Vec::new();
+        let mut failures: Vec<Error> = Vec::new();
         for candidate in candidates {
             if is_missing(candidate) {
                 missing.push(candidate.display().to_string());
                 continue;
             }
             match Self::load(candidate) {
-                Ok(runtime) => return Ok(runtime),
+                Ok(runtime) => {
+                    for failure in &failures {
+                        log::warn!(
+                            "{}: {} is taken instead",
+                            failure.report(),
+                            runtime.path().display()
+                        );
+                    }
+                    return Ok(runtime);
+                }
                 Err(error) => failures.push(error),
             }
         }

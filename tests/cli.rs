@@ -315,6 +315,26 @@ fn a_library_that_is_none_is_an_error_within_a_second() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_damaged_library_beside_the_command_is_told_of_where_another_is_taken() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let executable = folder.path().join("clipgate");
+    fs::hard_link(env!("CARGO_BIN_EXE_clipgate"), &executable).unwrap();
+    let damaged = folder.path().join("libonnxruntime.so");
+    fs::write(&damaged, "damaged").unwrap();
+    let output = Command::new(executable)
+        .args(["classify", PHOTO])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("ORT_DYLIB_PATH")
+        .output()
+        .unwrap();
+    let why = format!("{}: is no shared library", damaged.display());
+    assert!(stderr(&output).contains(&why), "{}", stderr(&output));
+    // Where no other is found, the error lists it.
+    assert!(status(&output) == 2 || stderr(&output).contains("is taken instead"));
+}
+
+#[test]
 fn inspect_shows_the_licence_and_verify_passes() {
     let inspect = clipgate(&["inspect"]);
     assert_eq!(status(&inspect), 0, "{}", stderr(&inspect));

@@ -148,6 +148,9 @@ fn ort_dylib_path_is_the_only_candidate() {
         outcome.contains("not there: /no/such/library.so\n"),
         "{outcome}"
     );
+    assert!(!outcome.contains("install ONNX Runtime"), "{outcome}");
+    let other = format!("unset it, and {} is taken", runtime().path().display());
+    assert!(outcome.contains(&other), "{outcome}");
 }
 
 #[test]

@@ -81,12 +81,8 @@ fn failed(failure: &Failure) -> Option<Finding> {
     let finding = match failure.part {
         // A finding of its own.
         Part::Plugin => return None,
-        Part::Library => Finding::new("onnxruntime", Level::Problem, without_advice(&failure.error))
-            .advise(format!(
-                "install ONNX Runtime 1.28 or newer for {ARCH} (PyPI's package `onnxruntime` holds it as \
-                 onnxruntime/capi/libonnxruntime.so.*) and name it: export ORT_DYLIB_PATH=FILE. A file that is cut short \
-                 has to be copied again. Building clipgate where python3 and pip work fetches the library"
-            ))
+        Part::Library => Finding::new("onnxruntime", Level::Problem, unadvised(&failure.error))
+            .advise(runtime_search::spare().unwrap_or_else(install))
             .value("error", &*failure.error)
             .value("searched", searched()),
         Part::Bundle => Finding::new("bundle", Level::Problem, &*failure.error)
@@ -130,13 +126,22 @@ fn crashed(last: Option<Part>, end: &str) -> Option<Finding> {
     Some(finding)
 }
 
-/// The message of [`runtime_search::load`] without its last line, which says what to do.
-fn without_advice(message: &str) -> String {
-    let lines = message
+fn install() -> String {
+    format!(
+        "install ONNX Runtime 1.28 or newer for {ARCH} (PyPI's package `onnxruntime` holds it as \
+         onnxruntime/capi/libonnxruntime.so.*) and name it: export ORT_DYLIB_PATH=FILE. A file that is cut short \
+         has to be copied again. Building clipgate where python3 and pip work fetches the library"
+    )
+}
+
+/// What [`runtime_search::load`] says, without what to do and its indents.
+fn unadvised(message: &str) -> String {
+    let message = runtime_search::without_advice(message);
+    message
         .lines()
         .map(str::trim)
-        .filter(|line| !line.starts_with("to do: "));
-    lines.collect::<Vec<_>>().join("\n")
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn searched() -> Vec<String> {
