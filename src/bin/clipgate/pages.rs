@@ -22,7 +22,9 @@ pub(crate) struct PagesArgs {
 
 pub(crate) fn run(args: &PagesArgs) -> Result<Outcome> {
     let man = subfolder(&args.directory, "man")?;
-    clap_mangen::generate_to(shown(), &man).map_err(|error| unwritable(&man, error))?;
+    let mut built = shown().disable_help_subcommand(true);
+    built.build();
+    clap_mangen::generate_to(with_usage(built), &man).map_err(|error| unwritable(&man, error))?;
 
     let completions = subfolder(&args.directory, "completions")?;
     for shell in SHELLS {
@@ -46,6 +48,13 @@ fn shown() -> Command {
             cli.get_subcommands()
                 .filter(|command| !command.is_hide_set()),
         )
+}
+
+/// Lets each manual page begin as `--help` does: clap_mangen's own line does not say that an argument may be repeated.
+fn with_usage(mut command: Command) -> Command {
+    let usage = command.render_usage().to_string();
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage).to_owned();
+    command.override_usage(usage).mut_subcommands(with_usage)
 }
 
 fn subfolder(directory: &Path, name: &str) -> Result<PathBuf> {
