@@ -1,6 +1,6 @@
 """Completes cargo-cyclonedx's list of Rust crates by what else a release file holds, and prints it.
 
-components.py SOURCE COMMAND LIBRARY RUNTIME_VERSION
+components.py SOURCE COMMAND LIBRARY RUNTIME_VERSION RUST_VERSION ZIG_VERSION
 
 SOURCE is a copy of the project with the bom.json that cargo-cyclonedx wrote there.
 """
@@ -32,6 +32,31 @@ def onnxruntime(library, version):
     }
 
 
+def rust_std(version):
+    return {
+        "type": "library",
+        "bom-ref": f"rust-std@{version}",
+        "publisher": "The Rust Project",
+        "name": "std",
+        "version": version,
+        "description": "Rust's standard library, in the command; what it is made of is listed in rust-std.html",
+        "licenses": [{"expression": "MIT OR Apache-2.0"}],
+    }
+
+
+def libunwind(version):
+    return {
+        "type": "library",
+        "bom-ref": f"pkg:pypi/ziglang@{version}#lib/libunwind",
+        "purl": f"pkg:pypi/ziglang@{version}#lib/libunwind",
+        "publisher": "The LLVM Project",
+        "name": "libunwind",
+        "version": f"zig {version}",
+        "description": "LLVM's, as zig carries it; linked into the command",
+        "licenses": [{"expression": "Apache-2.0 WITH LLVM-exception"}],
+    }
+
+
 def pocket(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     version = str(manifest["version"])
@@ -58,7 +83,12 @@ def main():
     bom = json.loads(text.replace("?download_url=file://.", ""))
     root = bom["metadata"]["component"]
     root["hashes"] = sha256(command)
-    added = [onnxruntime(library, sys.argv[4]), pocket(source / "models" / "pocket")]
+    added = [
+        onnxruntime(library, sys.argv[4]),
+        pocket(source / "models" / "pocket"),
+        rust_std(sys.argv[5]),
+        libunwind(sys.argv[6]),
+    ]
     bom["components"] += added
     references = [component["bom-ref"] for component in added]
     for entry in bom["dependencies"]:

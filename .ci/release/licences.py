@@ -1,6 +1,6 @@
 """Prints the licence texts of all Rust crates that cargo-cyclonedx listed: each crate's own files, every text once.
 
-licences.py BOM        with the crates' sources as `cargo metadata` finds them
+licences.py BOM        with the crates' sources as `cargo metadata` finds them, and what lies in folders of theirs
 
 That every crate may be used is cargo-deny's to say (.cargo/deny.toml); this is what their licences ask to be handed on.
 """
@@ -12,7 +12,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-NAMES = re.compile(r"(licen[cs]e|unlicense|copying|copyright|notice|authors)", re.IGNORECASE)
+# Of the file itself (LICENSE-MIT), or of the one that it is for (entities.json-LICENSE).
+NAMES = re.compile(r"(licen[cs]e|unlicense|copying|copyright|notice|authors)|.*-licen[cs]e$", re.IGNORECASE)
+# Folders of what is not built.
+LEFT_OUT = {"tests", "benches", "examples", "target"}
 RULE = "=" * 80
 
 
@@ -24,7 +27,8 @@ def packages():
 
 def texts(package):
     folder = Path(package["manifest_path"]).parent
-    files = {path for path in folder.iterdir() if path.is_file() and NAMES.match(path.name) and path.suffix != ".rs"}
+    inside = (path for path in folder.rglob("*") if not LEFT_OUT.intersection(path.relative_to(folder).parts))
+    files = {path for path in inside if path.is_file() and NAMES.match(path.name) and path.suffix != ".rs"}
     if package["license_file"]:
         files.add(folder / package["license_file"])
     # White space at the ends of lines keeps apart what is the same text.
