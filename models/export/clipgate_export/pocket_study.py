@@ -1,12 +1,12 @@
-"""Lays out the study of quantisation on pocket: image folders, fp32 bundles and the config for `clipgate-export study`.
+"""Lays out the study of quantisation on pocket: image folders, fp32 bundles and configs for `clipgate-export study`.
 
     python -m clipgate_export.pocket_study --data ../../../shared/data --models ../pocket --towers ../../build/study \
         -o ../../build/study/input
 
 `--towers` holds a folder for each pre-training (`clipgate_export.train --as ... -o TOWERS/underconfident`) and the
-text tower (`clipgate_export.train_text -o TOWERS/text`). The two pre-trainings know all trained classes as labels. The
-third source is pocket as it ships, its int8 weights taken for fp32 and its own label bank, by which the shipping
-method is chosen.
+text tower (`clipgate_export.train_text -o TOWERS/text`). study.toml compares the two pre-trainings, which know all
+trained classes as labels. shipping.toml has pocket as it ships, its int8 weights taken for fp32, with its own label
+bank and the text tower: the method that the bundle ships with is chosen there.
 """
 
 import argparse
@@ -68,18 +68,16 @@ STATISTICS_IMAGES = 1024
 CONFIG = """\
 # Written by `python -m clipgate_export.pocket_study`; `clipgate-export study --config` reads it.
 seed = 20261130
-methods = ["minmax", "percentile", "entropy", "smoothquant", "mixed", "rotation", "lsq", "lsq-distil", "rot-lsq"]
-bits = [8, 4]
+bits = {bits}
 
 [images]
 ranges = "images/ranges"
 training = "images/training"
-fitting = "images/fitting"
 reporting = "images/reporting"
 
 [qat]
-steps = 150
-batch = 64
+steps = 60
+batch = 32
 rate = 1e-4
 """
 
@@ -91,8 +89,8 @@ def main() -> None:
     parser.add_argument("--towers", type=Path, required=True, help="folder of the pre-trainings and the text tower")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of images, sources and study.toml")
     arguments = parser.parse_args()
-    if (arguments.output / "study.toml").exists():
-        raise UserError(f"{arguments.output / 'study.toml'} is there already; take another -o, or delete it")
+    if (arguments.output / "shipping.toml").exists():
+        raise UserError(f"{arguments.output / 'shipping.toml'} is there already; take another -o, or delete it")
     splits_file = arguments.models / "splits.json"
     splits, images = Splits.read(splits_file), read_tiny_imagenet(arguments.data)
     splits.check(images, splits_file)
@@ -111,7 +109,7 @@ def main() -> None:
     for name in PRETRAINED:
         weights = arguments.towers / name / "image_tower.safetensors"
         tower, scale = load_image_tower(weights, made_from(images, splits_file))
-        write_source(sources / name, name, export_image_tower(tower), text, bank, scale)
+        write_source(sources / name, name, export_image_tower(tower), None, bank, scale)
     some = images.decode(splits.held_out["quantisation"])[:STATISTICS_IMAGES]
     shipped = with_weights_of(arguments.models, torch.from_numpy(normalise(some)))
     scale = json.loads((arguments.models / "manifest.json").read_text())["logit_scale"]
@@ -121,21 +119,20 @@ def main() -> None:
     tables = [
         f'[[ood]]\nname = "{name}"\nkind = "{kind}"\nimages = "images/{folder}"\n' for name, kind, folder in others
     ]
-    tables += [f'[[source]]\nname = "{name}"\nbundle = "sources/{name}"\n' for name in (*PRETRAINED, "pocket")]
-    write_bytes(arguments.output / "study.toml", "\n".join([CONFIG, *tables]).encode())
-    print(f"{arguments.output / 'study.toml'} and all that it names are written", file=sys.stderr)
+    for file, bits, named in (("study.toml", [8, 4], PRETRAINED), ("shipping.toml", [8], ("pocket",))):
+        models = [f'[[source]]\nname = "{name}"\nbundle = "sources/{name}"\n' for name in named]
+        write_bytes(arguments.output / file, "\n".join([CONFIG.format(bits=bits), *tables, *models]).encode())
+    print(f"{arguments.output}: study.toml, shipping.toml and all that they name are written", file=sys.stderr)
 
 
 def lay_out(data: Path, images: Images, splits: Splits, folder: Path) -> list[tuple[str, str, str]]:
     """Image folders; returns name, kind and folder of each set outside the labels."""
     held_out = {index for indices in splits.held_out.values() for index in indices}
     seen = [index for index in range(len(images.wnids)) if index not in held_out]
-    fitting = [*splits.held_out["temperature"], *splits.held_out["thresholds"]]
     trained = set(splits.trained_wnids)
     for name, indices, most in (
         ("training", seen, TRAINING_PER_CLASS),
         ("ranges", splits.held_out["quantisation"], RANGES_PER_CLASS),
-        ("fitting", fitting, len(fitting)),
     ):
         counts = dict.fromkeys(trained, 0)
         for index in indices:
@@ -170,15 +167,17 @@ def write_image(path: Path, jpeg: bytes) -> None:
     path.write_bytes(jpeg)
 
 
-def write_source(folder: Path, name: str, image: ModelProto, text: ModelProto, bank: Bank, logit_scale: float) -> None:
+def write_source(
+    folder: Path, name: str, image: ModelProto, text: ModelProto | None, bank: Bank, logit_scale: float
+) -> None:
     """An fp32 bundle without a calibration."""
     contents = {
         IMAGE_ENCODER: graph_bytes(image),
-        TEXT_ENCODER: graph_bytes(text),
-        TOKENIZER: tokenizer_json(Path(default_bpe())),
         LABELS: bank.file(),
         SELFTEST: Selftest.of(Graph(image), PREPROCESSING).file(),
     }
+    if text is not None:
+        contents |= {TEXT_ENCODER: graph_bytes(text), TOKENIZER: tokenizer_json(Path(default_bpe()))}
     for file, content in contents.items():
         write_bytes(folder / file, content)
     write_manifest(
@@ -189,7 +188,7 @@ def write_source(folder: Path, name: str, image: ModelProto, text: ModelProto, b
             preprocessing=PREPROCESSING,
             embedding_dim=bank.text_embeds.shape[1],
             logit_scale=float(np.float32(logit_scale)),
-            text=TextEntry(CONTEXT_LENGTH, PROMPT_TEMPLATE),
+            text=None if text is None else TextEntry(CONTEXT_LENGTH, PROMPT_TEMPLATE),
         ),
     )
 
