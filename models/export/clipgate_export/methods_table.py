@@ -27,6 +27,8 @@ from .table_report import FP32, NEGLIGIBLE, Figures, TowerTable, render, replace
 ROUNDS, REPEATS = 7, 30
 RANGE_IMAGES = 300
 MIXED_TARGET = 0.9999
+# The seed of the rotation of the residual stream.
+ROTATION = 20261123
 MAX_DROP, MIN_COSINE = 0.02, 0.99
 
 # The simpler and faster before the others: of those that make no difference the first is recommended.
@@ -48,6 +50,10 @@ RECIPES: dict[str, Recipe] = {
     "mixed with fp32": Recipe(target_cosine=MIXED_TARGET),
     "mixed with 16 bits": Recipe(target_cosine=MIXED_TARGET, fallback_bits=16),
     "w8a16": Recipe(activation_bits=16),
+    "rotated": Recipe(rotation=ROTATION),
+    "MinMax, w4": Recipe(weight_bits=4),
+    "MinMax, per channel, w4": Recipe(per_channel=True, weight_bits=4),
+    "rotated, w4": Recipe(rotation=ROTATION, weight_bits=4),
 }
 
 
@@ -134,7 +140,7 @@ def figures(
     inside = readout.ood_scores(cosines)[task.ood_score]
     likeness = (own.reporting * reference.reporting).sum(1)
     choosing_cosine = float((own.choosing * reference.choosing).sum(1).mean())
-    whole = recipe is not None and recipe.activation_bits == 8 and kept == 0
+    whole = recipe is not None and recipe.activation_bits == recipe.weight_bits == 8 and kept == 0
     return Figures(
         method=method,
         candidate=whole and drops["choosing"].upper <= MAX_DROP and choosing_cosine >= MIN_COSINE,

@@ -112,6 +112,7 @@ def test_a_candidate_holds_both_bars(task: Task) -> None:
 
     assert candidate(Recipe())
     assert not candidate(Recipe(activation_bits=16))
+    assert not candidate(Recipe(weight_bits=4))
     assert not candidate(Recipe(), kept=1)
     assert not candidate(Recipe(), embeds=seen.choosing[::-1])
 
