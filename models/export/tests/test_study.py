@@ -5,6 +5,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -182,3 +185,33 @@ def test_work_that_is_killed_or_fails_does_not_end_the_rest() -> None:
         with pytest.raises(Failed, match="ValueError: invalid literal"):
             worker.run(int, "seven")
         assert worker.run(max, 1, 2) == 2
+
+
+def test_work_ends_with_a_study_that_is_killed(tmp_path: Path) -> None:
+    script = """
+import subprocess, sys
+from clipgate_export.study.process import Worker
+if __name__ == "__main__":
+    with Worker() as worker:
+        worker.run(subprocess.run, ["sh", "-c", "touch begun; sleep 2; touch ended"])
+"""
+    (tmp_path / "killed.py").write_text(script)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "models" / "export")}
+    process = subprocess.Popen([sys.executable, "killed.py"], cwd=tmp_path, env=environment)
+    try:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    time.sleep(4)
+    assert not (tmp_path / "ended").exists()
+
+
+def test_what_a_killed_study_had_in_hand_goes(tmp_path: Path) -> None:
+    left = [tmp_path / "work" / name for name in ("row-abc", ".corrupted.abc", "corrupted-abc")]
+    for folder in left:
+        (folder / "inside").mkdir(parents=True)
+    with alone(tmp_path):
+        assert [folder.exists() for folder in left] == [False, False, True]

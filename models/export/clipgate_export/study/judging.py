@@ -20,7 +20,7 @@ from ..files import read_json
 from ..graph import Graph
 from .inputs import MANIFEST, Inputs, Model
 from .making import Made
-from .rows import FP32, Row
+from .rows import FP32, TEMPORARY, Row
 
 # Each image is one word of a command line.
 IMAGES_A_CALL = 500
@@ -106,7 +106,7 @@ def embeddings(inputs: Inputs, own: Path, work: Path) -> Seen:
     """Of the reporting images by the bundle `own`; `work` takes a file for a moment."""
     embeds, paths = [], []
     files = [str(file.path) for file in inputs.reporting.files]
-    with tempfile.TemporaryDirectory(dir=work) as folder:
+    with tempfile.TemporaryDirectory(dir=work, prefix=TEMPORARY) as folder:
         output = Path(folder) / "embeds.safetensors"
         for first in range(0, len(files), IMAGES_A_CALL):
             words = ["embed", "--bundle", str(own), "-o", str(output), *files[first : first + IMAGES_A_CALL]]

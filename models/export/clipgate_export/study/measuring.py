@@ -19,7 +19,7 @@ from .inputs import Inputs, rows_of
 from .judging import Reports, accuracy, bundle, embeddings, judge
 from .making import Made, make
 from .methods import FP32_BITS
-from .rows import FP32, Row, digest
+from .rows import FP32, TEMPORARY, WORK, Row, digest
 
 SPEED_ROUNDS = 5
 # The judge's accuracy and that of its own embeddings may differ where two labels are equally likely.
@@ -29,7 +29,7 @@ TIES = 0.002
 def measure(inputs: Inputs, row: Row, output: Path) -> dict:
     """The row's record but for its name; graphs and what costs time to make stay under `output`."""
     begun = time.monotonic()
-    work = output / "work"
+    work = output / WORK
     work.mkdir(parents=True, exist_ok=True)
     model = inputs.models[row.source]
     fp32 = make(inputs, Row(row.source, FP32, FP32_BITS, row.towers, ""), work)
@@ -45,7 +45,7 @@ def measure(inputs: Inputs, row: Row, output: Path) -> dict:
         },
         "made_seconds": round(time.monotonic() - begun, 1),
     }
-    with tempfile.TemporaryDirectory(dir=work) as temporary:
+    with tempfile.TemporaryDirectory(dir=work, prefix=TEMPORARY) as temporary:
         folder = Path(temporary)
         reports = judge(inputs, row, made, fp32, folder)
         own = bundle(model, made, "quantised", folder / "own")
@@ -90,7 +90,7 @@ def _seen(inputs: Inputs, row: Row, made: Made, fp32: Made, own: Path, reports: 
         key = digest([model.sha256, inputs.reporting.digest(), inputs.version])[:20]
         place = work / f"fp32-{key}.safetensors"
         if not place.exists():
-            with tempfile.TemporaryDirectory(dir=work) as temporary:
+            with tempfile.TemporaryDirectory(dir=work, prefix=TEMPORARY) as temporary:
                 before = embeddings(inputs, bundle(model, fp32, FP32, Path(temporary) / FP32), work)
             write_bytes(place, save({"image_embeds": before.embeds}))
         likeness = (seen.embeds * load_file(place)["image_embeds"]).sum(1)

@@ -1,9 +1,12 @@
 """A process for work that may be killed: a row that takes too much memory must not take the study with it."""
 
 import multiprocessing
+import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -20,7 +23,8 @@ class Failed(Exception):
 class Worker:
     """Runs one function at a time in a process of its own, which is started when needed and after it died.
 
-    To be used as a context: at its end the process is ended, whatever it does.
+    To be used as a context: at its end the process is ended, whatever it does, and all that it started; so it is where
+    this process is killed.
     """
 
     def __init__(self) -> None:
@@ -28,6 +32,7 @@ class Worker:
         self._context = multiprocessing.get_context("spawn")
         self._process: Any = None
         self._pipe: Connection | None = None
+        self._lifeline: Connection | None = None
 
     def __enter__(self) -> "Worker":
         return self
@@ -39,9 +44,11 @@ class Worker:
         """Failed with a line for people where `work` raises an exception, or where its process dies."""
         if self._process is None:
             self._pipe, theirs = self._context.Pipe()
-            self._process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
+            self._lifeline, watched = self._context.Pipe()
+            self._process = self._context.Process(target=_serve, args=(theirs, watched), daemon=True)
             self._process.start()
             theirs.close()
+            watched.close()
         self._pipe.send((work, arguments))
         wait([self._pipe, self._process.sentinel])
         try:
@@ -60,9 +67,14 @@ class Worker:
         if self._process is not None:
             self._pipe.close()
             self._process.join(patience)
-            self._process.kill()
+            if self._process.is_alive():
+                # Before it leads a group of its own it has started nothing.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.kill()
             self._process.join()
-        self._process = self._pipe = None
+            self._lifeline.close()
+        self._process = self._pipe = self._lifeline = None
 
 
 def _died(code: int) -> str:
@@ -74,9 +86,10 @@ def _died(code: int) -> str:
     return f"its process ended with status {code}"
 
 
-def _serve(pipe: Connection) -> None:
-    # Ctrl-C reaches both processes; the study's own ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _serve(pipe: Connection, lifeline: Connection) -> None:
+    # Ctrl-C is then the other process's alone, which ends this group.
+    os.setsid()
+    threading.Thread(target=_watch, args=(lifeline,), daemon=True).start()
     while True:
         try:
             work, arguments = pipe.recv()
@@ -93,3 +106,10 @@ def _serve(pipe: Connection) -> None:
             words = " ".join(str(error).split())[:300]
             answer = (False, f"{type(error).__name__}: {words} ({place.name}, line {place.lineno})")
         pipe.send(answer)
+
+
+def _watch(lifeline: Connection) -> None:
+    """Nothing is ever sent: it ends where the other process does, however it was killed."""
+    with suppress(EOFError, OSError):
+        lifeline.recv()
+    os.killpg(0, signal.SIGKILL)

@@ -10,6 +10,8 @@ from .methods import FP32_BITS, METHODS
 
 FP32 = "fp32"
 IMAGE, BOTH = "vision", "vision + text"
+# Where graphs and corrupted images stay in a study's folder, and how folders for one row begin there.
+WORK, TEMPORARY = "work", "row-"
 # Raised whenever the same inputs would give other figures.
 FORMAT = 1
 PACKAGES = ("onnx", "onnxruntime", "numpy", "torch", "pillow", "scipy")

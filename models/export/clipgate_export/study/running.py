@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from .inputs import Inputs
 from .measuring import measure
 from .process import Failed, Worker
 from .results import results, write
-from .rows import Row, planned
+from .rows import TEMPORARY, WORK, Row, planned
 
 # tqdm's own estimate would take all rows for alike.
 BAR = "{n_fmt}/{total_fmt} |{bar:20}| {elapsed} {desc}{postfix}"
@@ -61,6 +62,9 @@ def alone(output: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{output}: another study is writing here; wait for it or choose another -o") from None
+        # What a killed study had in hand.
+        for left in (*output.glob(f"{WORK}/{TEMPORARY}*"), *output.glob(f"{WORK}/.*")):
+            shutil.rmtree(left, ignore_errors=True)
         yield
 
 
