@@ -64,6 +64,8 @@ PRETRAINED = ("underconfident", "overconfident")
 # Of each trained class. QAT takes few steps, and no study judges by an image that any training saw.
 TRAINING_PER_CLASS, RANGES_PER_CLASS = 60, 2
 STATISTICS_IMAGES = 1024
+# The ending of folders with nothing but images of pocket's default labels.
+OF_LABELS = "-labels"
 
 CONFIG = """\
 # Written by `python -m clipgate_export.pocket_study`; `clipgate-export study --config` reads it.
@@ -72,8 +74,8 @@ bits = {bits}
 
 [images]
 ranges = "images/ranges"
-training = "images/training"
-reporting = "images/reporting"
+training = "images/training{of}"
+reporting = "images/reporting{of}"
 
 [qat]
 steps = 60
@@ -119,9 +121,10 @@ def main() -> None:
     tables = [
         f'[[ood]]\nname = "{name}"\nkind = "{kind}"\nimages = "images/{folder}"\n' for name, kind, folder in others
     ]
-    for file, bits, named in (("study.toml", [8, 4], PRETRAINED), ("shipping.toml", [8], ("pocket",))):
+    studies = (("study.toml", [8, 4], "", PRETRAINED), ("shipping.toml", [8], OF_LABELS, ("pocket",)))
+    for file, bits, of, named in studies:
         models = [f'[[source]]\nname = "{name}"\nbundle = "sources/{name}"\n' for name in named]
-        write_bytes(arguments.output / file, "\n".join([CONFIG.format(bits=bits), *tables, *models]).encode())
+        write_bytes(arguments.output / file, "\n".join([CONFIG.format(bits=bits, of=of), *tables, *models]).encode())
     print(f"{arguments.output}: study.toml, shipping.toml and all that they name are written", file=sys.stderr)
 
 
@@ -129,12 +132,12 @@ def lay_out(data: Path, images: Images, splits: Splits, folder: Path) -> list[tu
     """Image folders; returns name, kind and folder of each set outside the labels."""
     held_out = {index for indices in splits.held_out.values() for index in indices}
     seen = [index for index in range(len(images.wnids)) if index not in held_out]
-    trained = set(splits.trained_wnids)
-    for name, indices, most in (
-        ("training", seen, TRAINING_PER_CLASS),
-        ("ranges", splits.held_out["quantisation"], RANGES_PER_CLASS),
+    for name, indices, wnids, most in (
+        ("training", seen, splits.trained_wnids, TRAINING_PER_CLASS),
+        (f"training{OF_LABELS}", seen, splits.label_wnids, TRAINING_PER_CLASS),
+        ("ranges", splits.held_out["quantisation"], splits.trained_wnids, RANGES_PER_CLASS),
     ):
-        counts = dict.fromkeys(trained, 0)
+        counts = dict.fromkeys(wnids, 0)
         for index in indices:
             wnid = images.wnids[index]
             if counts.get(wnid, most) < most:
@@ -142,6 +145,7 @@ def lay_out(data: Path, images: Images, splits: Splits, folder: Path) -> list[tu
                 write_image(folder / name / wnid / f"{index:06}.jpg", images.jpegs[index])
     sets = [("never-trained classes", "near", "never-trained"), ("CIFAR-10's five", "near", "cifar10")]
     unpack(require(data, VALIDATION), {wnid: folder / "reporting" for wnid in splits.trained_wnids})
+    unpack(require(data, VALIDATION), {wnid: folder / f"reporting{OF_LABELS}" for wnid in splits.label_wnids})
     unpack(require(data, VALIDATION), {wnid: folder / "never-trained" for wnid in splits.never_trained_wnids})
     unpack(require(data, CIFAR), {name: folder / "cifar10" for name in NEAR_POCKET})
     for name, archive in OOD_ARCHIVES.items():
