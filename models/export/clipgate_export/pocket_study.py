@@ -13,6 +13,8 @@ import argparse
 import json
 import sys
 import tarfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,7 @@ from .pocket import ARCHITECTURE, LICENCE, PREPROCESSING, PROMPT_TEMPLATE, SOURC
 from .pocket_bank import labels
 from .preprocess import normalise
 from .shipped import with_weights_of
+from .study.methods import METHODS
 from .text_tower import CONTEXT_LENGTH
 from .tokenizer import tokenizer_json
 from .train_text import made_from as made_from_names
@@ -63,13 +66,20 @@ from .train_text import made_from as made_from_names
 PRETRAINED = ("underconfident", "overconfident")
 # Of each trained class. QAT takes few steps, and no study judges by an image that any training saw.
 TRAINING_PER_CLASS, RANGES_PER_CLASS = 60, 2
+# Every row sees the images that report several times, so that these are what a study takes its hours for.
+REPORTING_PER_CLASS, REPORTING_PER_LABEL, OOD_IMAGES = 10, 30, 300
 STATISTICS_IMAGES = 1024
+# Weights per channel are what pocket ships with, not what the trained methods learn.
+METHODS_COMPARED = tuple(name for name in METHODS if name != "minmax-channel")
+# The archives of other images that are sorted into folders.
+OOD_FOLDERS = {"textures": 10, "signlang": 10}
 # The ending of folders with nothing but images of pocket's default labels.
 OF_LABELS = "-labels"
 
 CONFIG = """\
 # Written by `python -m clipgate_export.pocket_study`; `clipgate-export study --config` reads it.
 seed = 20261130
+methods = {methods}
 bits = {bits}
 
 [images]
@@ -121,10 +131,14 @@ def main() -> None:
     tables = [
         f'[[ood]]\nname = "{name}"\nkind = "{kind}"\nimages = "images/{folder}"\n' for name, kind, folder in others
     ]
-    studies = (("study.toml", [8, 4], "", PRETRAINED), ("shipping.toml", [8], OF_LABELS, ("pocket",)))
-    for file, bits, of, named in studies:
+    studies = (
+        ("study.toml", METHODS_COMPARED, [8, 4], "", PRETRAINED),
+        ("shipping.toml", tuple(METHODS), [8], OF_LABELS, ("pocket",)),
+    )
+    for file, methods, bits, of, named in studies:
+        config = CONFIG.format(methods=json.dumps(methods), bits=bits, of=of)
         models = [f'[[source]]\nname = "{name}"\nbundle = "sources/{name}"\n' for name in named]
-        write_bytes(arguments.output / file, "\n".join([CONFIG.format(bits=bits, of=of), *tables, *models]).encode())
+        write_bytes(arguments.output / file, "\n".join([config, *tables, *models]).encode())
     print(f"{arguments.output}: study.toml, shipping.toml and all that they name are written", file=sys.stderr)
 
 
@@ -143,25 +157,28 @@ def lay_out(data: Path, images: Images, splits: Splits, folder: Path) -> list[tu
             if counts.get(wnid, most) < most:
                 counts[wnid] += 1
                 write_image(folder / name / wnid / f"{index:06}.jpg", images.jpegs[index])
+    validation, cifar = require(data, VALIDATION), require(data, CIFAR)
+    unpack(validation, folder / "reporting", REPORTING_PER_CLASS, splits.trained_wnids)
+    unpack(validation, folder / f"reporting{OF_LABELS}", REPORTING_PER_LABEL, splits.label_wnids)
+    never = splits.never_trained_wnids
+    unpack(validation, folder / "never-trained", OOD_IMAGES // len(never), never)
+    unpack(cifar, folder / "cifar10", OOD_IMAGES // len(NEAR_POCKET), NEAR_POCKET)
     sets = [("never-trained classes", "near", "never-trained"), ("CIFAR-10's five", "near", "cifar10")]
-    unpack(require(data, VALIDATION), {wnid: folder / "reporting" for wnid in splits.trained_wnids})
-    unpack(require(data, VALIDATION), {wnid: folder / f"reporting{OF_LABELS}" for wnid in splits.label_wnids})
-    unpack(require(data, VALIDATION), {wnid: folder / "never-trained" for wnid in splits.never_trained_wnids})
-    unpack(require(data, CIFAR), {name: folder / "cifar10" for name in NEAR_POCKET})
     for name, archive in OOD_ARCHIVES.items():
         short = archive.removeprefix("ood-").removesuffix(".tar")
-        with tarfile.open(require(data, archive)) as tar:
-            tar.extractall(folder / short, filter="data")
+        unpack(require(data, archive), folder / short, OOD_IMAGES // OOD_FOLDERS.get(short, 1))
         sets.append((name, "far", short))
     return sets
 
 
-def unpack(archive: Path, folders: dict[str, Path]) -> None:
-    """The archive's folders that `folders` names, each below the folder given for it."""
+def unpack(archive: Path, folder: Path, most: int, named: Sequence[str] | None = None) -> None:
+    """The first `most` files of each of the archive's folders, of those that are `named` if they are."""
+    counts: Counter[str] = Counter()
     with tarfile.open(archive) as tar:
-        for member in tar.getmembers():
-            folder = folders.get(Path(member.name).parts[0])
-            if folder is not None and member.isfile():
+        for member in sorted(tar.getmembers(), key=lambda member: member.name):
+            parent = Path(member.name).parent.as_posix()
+            if member.isfile() and (named is None or parent in named) and counts[parent] < most:
+                counts[parent] += 1
                 tar.extract(member, folder, filter="data")
 
 
