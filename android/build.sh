@@ -11,49 +11,59 @@ mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
 [ $# -gt 0 ] || set -- --release
+options=("$@")
 cd "$root"
 
 # Every device since Android 7, and pages of 16 KB that newer ones have.
 api_level=24
 page_size=16384
 
-declare -A targets=(
-    [arm64-v8a]=aarch64-linux-android
-    [armeabi-v7a]=armv7-linux-androideabi
-    [x86_64]=x86_64-linux-android
-)
+targets=(aarch64-linux-android armv7-linux-androideabi x86_64-linux-android)
+rustup target add "${targets[@]}"
 
+# Cargo's setting NAME of a target, from here on.
+setting() {
+    local variable=CARGO_TARGET_${1//-/_}_$2
+    export "${variable^^}=$3"
+}
+
+# cargo-ndk reads cargo's messages itself, and copies what was made.
 with_ndk() {
-    export "CARGO_TARGET_${1}_RUSTFLAGS=-C link-arg=-Wl,-z,max-page-size=$page_size -C link-arg=-Wl,-soname,libclipgate_jni.so"
-    cargo ndk --platform $api_level --target "$abi" build --package clipgate-jni "${options[@]}" "${@:2}"
+    for target in "${targets[@]}"; do
+        setting "$target" rustflags \
+            "-C link-arg=-Wl,-z,max-page-size=$page_size -C link-arg=-Wl,-soname,libclipgate_jni.so"
+    done
+    cargo ndk --platform $api_level "${targets[@]/#/--target=}" --output-dir "$out" \
+        build --package clipgate-jni "${options[@]}"
 }
 
+# One call for all of them: while one is linked, another is compiled.
 with_stand_ins() {
-    local stubs=$root/build/android/stubs/$target
-    sh android/stubs/make.sh "$target" "$stubs"
-    export "CARGO_TARGET_${1}_LINKER=rust-lld"
-    export "CARGO_TARGET_${1}_RUSTFLAGS=-C linker-flavor=ld.lld -L native=$stubs -C link-arg=--no-undefined \
+    for target in "${targets[@]}"; do
+        local stubs=$root/build/android/stubs/$target
+        sh android/stubs/make.sh "$target" "$stubs"
+        setting "$target" linker rust-lld
+        setting "$target" rustflags "-C linker-flavor=ld.lld -L native=$stubs -C link-arg=--no-undefined \
 -C link-arg=-z -C link-arg=max-page-size=$page_size -C link-arg=-soname=libclipgate_jni.so"
-    cargo build --package clipgate-jni --target "$target" "${options[@]}" "${@:2}"
+    done
+    cargo build --package clipgate-jni "${targets[@]/#/--target=}" "${options[@]}" \
+        --message-format json-render-diagnostics | python3 -c '
+import json, pathlib, shutil, sys
+out = pathlib.Path(sys.argv[1])
+abis = {"aarch64-linux-android": "arm64-v8a", "armv7-linux-androideabi": "armeabi-v7a", "x86_64-linux-android": "x86_64"}
+for name in [name for line in sys.stdin for name in json.loads(line).get("filenames", [])]:
+    if name.endswith("/libclipgate_jni.so"):
+        folder = out / next(abi for target, abi in abis.items() if f"/{target}/" in name)
+        folder.mkdir(exist_ok=True)
+        shutil.copy(name, folder)
+' "$out"
 }
 
-options=("$@")
+rm -f "$out"/*/libclipgate_jni.so
 if command -v cargo-ndk >/dev/null && [ -n "${ANDROID_NDK_HOME:-}" ]; then
-    link=with_ndk
+    with_ndk
 else
     echo "no cargo-ndk or no ANDROID_NDK_HOME: linking against stand-ins, for a check alone"
-    link=with_stand_ins
+    with_stand_ins
 fi
-rustup target add "${targets[@]}"
-for abi in arm64-v8a armeabi-v7a x86_64; do
-    target=${targets[$abi]}
-    variable=${target//-/_}
-    library=$($link "${variable^^}" --message-format json-render-diagnostics | python3 -c '
-import json, sys
-names = [name for line in sys.stdin for name in json.loads(line).get("filenames", [])]
-print(next(name for name in reversed(names) if name.endswith("/libclipgate_jni.so")))
-')
-    mkdir -p "$out/$abi"
-    cp "$library" "$out/$abi/"
-done
 python3 android/check.py "$out" "${options[@]}"
