@@ -21,9 +21,7 @@ UNWINDER = ("_Unwind_", "__gnu_unwind_")
 
 
 def readelf(library: Path, *options: str) -> str:
-    return subprocess.run(
-        ["readelf", "--wide", *options, library], check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run(["readelf", "--wide", *options, library], check=True, capture_output=True, text=True).stdout
 
 
 def broken_rules(abi: str, library: Path, is_release: bool) -> list[str]:
@@ -44,7 +42,8 @@ def broken_rules(abi: str, library: Path, is_release: bool) -> list[str]:
     if needed - SYSTEM - {STAND_IN}:
         broken.append(f"needs {', '.join(sorted(needed - SYSTEM - {STAND_IN}))}")
 
-    allowed = {symbol for file in STUBS.glob("*.syms") for symbol in file.read_text().split()}
+    lines = [line for file in STUBS.glob("*.syms") for line in file.read_text().splitlines()]
+    allowed = {line for line in lines if not line.startswith("#")}
     exported = []
     for line in readelf(library, "--dyn-syms").splitlines():
         columns = line.split()

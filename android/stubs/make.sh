@@ -2,7 +2,8 @@
 # Link-time stand-ins for bionic's libraries, for a check without an NDK: sh android/stubs/make.sh TARGET OUT
 #
 # Made with rustc and rust-lld alone. The .syms files are the allow-list of what the library may take from the system of
-# API level 24: a symbol that is missing there fails the link, and is added only if bionic has had it since.
+# API level 24: a symbol that is missing there fails the link, and is added only if the maps of symbols that the files name
+# have it, without `introduced` or with 24 at most.
 set -eu
 target=$1 out=$2
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,9 +24,11 @@ stub() {
         -C link-arg=-z -C link-arg=undefs -o "$out/$library.so" "$out/$library.rs"
 }
 
+symbols() { grep -v '^#' "$here/$1.syms"; }
+
 for library in libc libm libdl liblog; do
     # shellcheck disable=SC2046 # one symbol a line
-    stub $library $(cat "$here/$library.syms")
+    stub $library $(symbols $library)
 done
 # An NDK has it as an archive, so that its code becomes a part of the library.
 case $target in
@@ -33,4 +36,4 @@ case $target in
     *) own= ;;
 esac
 # shellcheck disable=SC2046,SC2086
-stub libunwind $(cat "$here/libunwind.syms") $own
+stub libunwind $(symbols libunwind) $own
