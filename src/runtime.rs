@@ -13,6 +13,8 @@ use crate::session::{API_VERSION, Environment, available};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod elf;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod environ;
 #[cfg(unix)]
 mod named;
 
@@ -34,10 +36,11 @@ const ADVICE: &str = "install ONNX Runtime 1.28 or newer (the PyPI package `onnx
 /// code as soon as it is loaded, so load only what you trust.
 ///
 /// # Telemetry
-/// Microsoft's Linux and macOS builds from 1.29 on send usage data unless `ORT_DISABLE_TELEMETRY=1` is in the
-/// environment when the runtime starts; the switch in the API comes after the first event. [`Runtime::load`] therefore
-/// sets that variable for the process, once, and uses the switch as well. Setting a variable is safe only while no
-/// other thread reads the environment through C's `getenv`: load the runtime before you start such threads.
+/// Microsoft's builds for Linux, macOS and Android from 1.29 on send usage data unless `ORT_DISABLE_TELEMETRY=1` is in
+/// the environment when the runtime starts; the switch in the API comes after the first event. [`Runtime::load`]
+/// therefore sets that variable for the process, once, and uses the switch as well. On Linux and Android other threads
+/// may read the environment meanwhile. Elsewhere that is safe only while none does so through C's `getenv`: load the
+/// runtime before you start such threads.
 ///
 /// # Log
 /// Warnings and errors of ONNX Runtime go to the [`log`] facade under the target `onnxruntime`. They name nodes and
@@ -314,14 +317,14 @@ fn known_flaw(version: &str) -> Option<&'static str> {
     }
 }
 
+/// Sets the only switch that is read before the first event is sent. Done once a process at most.
 fn forbid_telemetry() {
-    #[expect(
-        unsafe_code,
-        reason = "the only switch that is read before the first event is sent"
-    )]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    environ::set(c"ORT_DISABLE_TELEMETRY=1");
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[expect(unsafe_code, reason = "the environment is written to")]
     // SAFETY: races only with threads that read the environment through C, which the documentation of `Runtime` asks
-    // the caller not to have yet; Rust's own readers are locked out by the standard library. Done once a process at
-    // most, because a process loads one runtime.
+    // the caller not to have yet; Rust's own readers are locked out by the standard library.
     unsafe {
         std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
     }
