@@ -46,7 +46,11 @@ impl FrameBuffer {
                 frame.format()
             )));
         };
-        if self.bytes.len() < bytes {
+        if let Some(more) = bytes.checked_sub(self.bytes.len()) {
+            // As large as the camera's frames, and a small device's memory may be nearly full.
+            self.bytes.try_reserve_exact(more).map_err(|error| {
+                Error::machine(format!("no memory for a frame of {bytes} bytes")).with_source(error)
+            })?;
             self.bytes.resize(bytes, 0);
         }
         for (plane, shape) in frame.planes().iter().zip(&shape.planes) {

@@ -4,6 +4,9 @@
 #![expect(unsafe_code, reason = "a function is exported for the Java VM")]
 #![allow(clippy::panic, reason = "on purpose")]
 
+use std::io;
+
+use clipgate::{Error, ErrorKind};
 use jni::EnvUnowned;
 use jni::objects::JClass;
 use jni::sys::jint;
@@ -32,6 +35,19 @@ extern "system" fn Java_io_clipgate_Panics_fail<'local>(
             // More than any heap of Java's has.
             env.new_byte_array(usize::MAX >> 33)?;
             Ok(1)
+        }
+        7 => {
+            let mut bytes = Vec::<u8>::new();
+            let refusal = bytes.try_reserve(usize::MAX).err().ok_or(Failure::Closed)?;
+            let error = Error::new(ErrorKind::Machine, "no memory for a frame");
+            Err(error.with_source(refusal).into())
+        }
+        8 => {
+            let refusal = io::Error::from(io::ErrorKind::OutOfMemory);
+            let read = Error::new(ErrorKind::Machine, "cannot be read").with_source(refusal);
+            Err(Error::new(ErrorKind::Bundle, "no bundle")
+                .with_source(read)
+                .into())
         }
         _ => Ok(way),
     })

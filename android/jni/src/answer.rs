@@ -93,7 +93,7 @@ pub(crate) fn event(writer: &mut Writer<'_>, event: &StreamEvent) -> Result<(), 
             writer.u8(1);
             writer.u64(*frame);
             duration(writer, *timestamp);
-            writer.i32(code_of(error.kind()) as i32);
+            writer.i32(code_of(error) as i32);
             writer.text(&error.report());
             Ok(())
         }

@@ -1,6 +1,8 @@
 //! Why a call failed, and the code that its exception has.
 
-use std::fmt;
+use std::collections::TryReserveError;
+use std::error::Error as StdError;
+use std::{fmt, io};
 
 use clipgate::ErrorKind;
 use jni::errors::{Error as JavaError, JniError};
@@ -47,7 +49,7 @@ impl Failure {
 
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Clipgate(error) => code_of(error.kind()),
+            Self::Clipgate(error) => code_of(error),
             Self::Closed => Code::Closed,
             Self::Java(JavaError::JniCall(JniError::NoMemory)) => Code::OutOfMemory,
             Self::Internal(_) | Self::Java(_) => Code::Internal,
@@ -55,9 +57,10 @@ impl Failure {
     }
 }
 
-/// The one place where an [`ErrorKind`] gets its code.
-pub(crate) fn code_of(kind: ErrorKind) -> Code {
-    match kind {
+/// The one place where clipgate's errors get their code.
+pub(crate) fn code_of(error: &clipgate::Error) -> Code {
+    match error.kind() {
+        _ if is_out_of_memory(error) => Code::OutOfMemory,
         ErrorKind::Machine => Code::Machine,
         ErrorKind::Bundle => Code::Bundle,
         ErrorKind::Caller => Code::Caller,
@@ -65,6 +68,16 @@ pub(crate) fn code_of(kind: ErrorKind) -> Code {
         ErrorKind::Model => Code::Model,
         _ => Code::Internal,
     }
+}
+
+/// Whether memory was asked for and refused, somewhere below: for a frame's copy, or for a file.
+fn is_out_of_memory(error: &clipgate::Error) -> bool {
+    std::iter::successors(error.source(), |error| (*error).source()).any(|cause| {
+        cause.is::<TryReserveError>()
+            || cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::OutOfMemory)
+    })
 }
 
 impl fmt::Display for Failure {

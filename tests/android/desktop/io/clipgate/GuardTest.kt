@@ -30,10 +30,12 @@ class GuardTest {
         assertEquals(99, Panics.fail(99))
     }
 
-    /** That Java's heap is full, whoever notices. */
+    /** That memory is full, whoever notices: Java's heap, or what the native half asked the system for. */
     @Test
     fun outOfMemoryHasACode() {
         refused(ErrorCode.OUT_OF_MEMORY, "Not enough memory") { Panics.fail(6) }
+        refused(ErrorCode.OUT_OF_MEMORY, "no memory for a frame: ") { Panics.fail(7) }
+        refused(ErrorCode.OUT_OF_MEMORY, "no bundle: cannot be read: ") { Panics.fail(8) }
         refused(ErrorCode.OUT_OF_MEMORY, "no memory is left") { native { throw OutOfMemoryError("Java heap space") } }
     }
 }
