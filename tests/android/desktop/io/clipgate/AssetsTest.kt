@@ -50,6 +50,17 @@ class AssetsTest {
         }
     }
 
+    /** As an app's developer copies a bundle: with the README beside it, which a package compresses, and folders. */
+    @Test
+    fun whatIsNoFileOfTheBundleIsPassedOver() {
+        for (name in listOf("README.md", "LICENSE", "folder")) {
+            entries["models/pocket/$name"] = AssetManager.Entry(0, 1, true)
+        }
+        for (directory in listOf("models/pocket", "models/pocket/", "/models/pocket")) open(directory).close()
+        val atTheRoot = entries.mapKeys { (name, _) -> name.removePrefix("models/pocket/") }
+        Classifier.open(Context(AssetManager(apk, atTheRoot)), "").close()
+    }
+
     @Test
     fun whatIsWrongWithAPackageIsSaid() {
         refused(ErrorCode.BUNDLE, "assets/nowhere/manifest.json", "src/main/assets/nowhere") { open("nowhere") }
@@ -65,6 +76,8 @@ class AssetsTest {
         refused(ErrorCode.CALLER, "assets/$graph", "do not lie") { open() }
         entries[graph] = AssetManager.Entry(-1, 5, false)
         refused(ErrorCode.CALLER, "assets/$graph", "no part of a file") { open() }
+        entries[graph] = AssetManager.Entry(0, AssetManager.UNREADABLE, false)
+        refused(ErrorCode.BUNDLE, "assets/$graph", "cannot be opened", "a broken package") { open() }
         entries.remove(graph)
         refused(ErrorCode.BUNDLE, "assets/$graph", "missing") { open() }
     }

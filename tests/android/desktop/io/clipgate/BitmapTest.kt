@@ -2,6 +2,7 @@ package io.clipgate
 
 import android.graphics.Bitmap
 import java.nio.ByteBuffer
+import kotlin.concurrent.thread
 import org.junit.Assert.assertEquals
 import org.junit.Test
 
@@ -24,12 +25,29 @@ class BitmapTest {
         }
     }
 
+    /** Another thread may recycle a bitmap at any time. */
+    @Test
+    fun bitmapsThatAreRecycledMeanwhile() {
+        repeat(200) {
+            val bitmap = bitmap(Bitmap.Config.ARGB_8888)
+            val recycler = thread { bitmap.recycle() }
+            try {
+                bitmap.toFrame()
+            } catch (refusal: ClipgateException) {
+                assertEquals(refusal.message, ErrorCode.CALLER, refusal.code)
+            }
+            recycler.join()
+        }
+    }
+
     @Test
     fun bitmapsThatCannotBeRead() {
         Fixture.open().use { classifier ->
             refused(ErrorCode.CALLER, "ALPHA_8") { classifier.classify(bitmap(Bitmap.Config.ALPHA_8)) }
             val recycled = bitmap(Bitmap.Config.ARGB_8888).apply { recycle() }
             refused(ErrorCode.CALLER, "recycled") { classifier.classify(recycled) }
+            val huge = Bitmap.createBitmap(30_000, 30_000, Bitmap.Config.ARGB_8888)
+            refused(ErrorCode.CALLER, "3600000000 bytes") { classifier.classify(huge) }
         }
     }
 }

@@ -2,7 +2,6 @@ package io.clipgate
 
 import java.io.File
 import java.nio.ByteBuffer
-import java.nio.file.Files
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 
@@ -31,7 +30,8 @@ internal object Fixture {
 
     /** A copy of the pocket bundle, to be damaged. */
     fun <T> withCopy(use: (File) -> T): T {
-        val copy = Files.createTempDirectory("bundle").toFile()
+        val copy = File.createTempFile("bundle", "")
+        check(copy.delete() && copy.mkdir())
         try {
             pocket.listFiles()!!.forEach { it.copyTo(File(copy, it.name)) }
             return use(copy)

@@ -146,6 +146,51 @@ class LiveTest {
         }
     }
 
+    /** On the thread that delivers: what ends it would end the stream's results, and on Android the app. */
+    @Test
+    fun aListenerThatInterruptsItsThreadHearsTheNextFrame() {
+        start(everyFrame, { it.run() }, listener { Thread.currentThread().interrupt() }).use { live ->
+            for (n in 0L until 3) {
+                live.push(Fixture.scene(), n)
+                await("answer $n") { answers.size > n }
+            }
+        }
+    }
+
+    @Test
+    fun errorsOfTheListenerAreItsOwnToHear() {
+        start(everyFrame, { it.run() }, listener { throw NotImplementedError("at frame ${it.frame}") }).use { live ->
+            for (n in 0L until 3) {
+                live.push(Fixture.scene(), n)
+                await("error $n") { errors.size > n }
+            }
+        }
+        errors.forEach {
+            assertEquals(ErrorCode.LISTENER, it.code)
+            assertTrue(it.cause is NotImplementedError)
+        }
+    }
+
+    /** A caller that is being interrupted gets its answer, and stays interrupted. */
+    @Test
+    fun anInterruptedThreadIsAnswered() {
+        start(everyFrame).use { live ->
+            Thread.currentThread().interrupt()
+            live.push(Fixture.scene(), 1)
+            assertEquals(1, live.finish(10_000).answered)
+            assertTrue(Thread.interrupted())
+        }
+    }
+
+    @Test
+    fun anExecutorThatFailsLosesResultsAndNothingElse() {
+        val failing = Executor { throw IllegalStateException("a looper that has ended") }
+        start(everyFrame, failing).use { live ->
+            for (n in 0L until 5) live.push(Fixture.scene(), n)
+            assertTrue(live.finish(10_000).answered >= 1)
+        }
+    }
+
     @Test
     fun anExecutorThatWasShutDownLosesResultsAndNothingElse() {
         val refusing = Executor { throw RejectedExecutionException("shut down") }

@@ -41,6 +41,87 @@ class RefusalTest {
         assertNothingIsOpen()
     }
 
+    /** Geometry whose products no number holds, and the largest that one does. */
+    @Test
+    fun framesBeyondAllBounds() {
+        val most = Int.MAX_VALUE
+        Fixture.open().use { classifier ->
+            fun refusedFrame(frame: Frame, vararg parts: String) {
+                refused(ErrorCode.CALLER, *parts) { classifier.classify(frame) }
+            }
+            val bytes = direct(64)
+            for (format in PixelFormat.entries) {
+                refusedFrame(Frame.packed(bytes, most, most, format), "32768")
+                refusedFrame(Frame.packed(bytes, 32768, 32768, format), "bytes, not 64")
+                refusedFrame(Frame.packed(bytes, 1, Int.MIN_VALUE, format), "-2147483648")
+                val planes = List(3) { Plane(bytes, most, most) }
+                refusedFrame(Frame.ofPlanes(planes, 4, 4, format))
+            }
+            for (stride in listOf(most, most - 1, 1 shl 30, 65, 0, -1, Int.MIN_VALUE)) {
+                val plane = Plane(bytes, stride, 1)
+                refusedFrame(Frame.ofPlanes(listOf(plane), 4, 32768, PixelFormat.GRAY), "stride")
+                refusedFrame(Frame.ofPlanes(listOf(Plane(bytes, 64, stride)), 4, 4, PixelFormat.GRAY))
+            }
+            refusedFrame(Frame.packed(bytes, 4, 4, PixelFormat.RGBA).region(0.5f, 0f, 0.5f, 1f))
+            refusedFrame(Frame.packed(bytes, 4, 4, PixelFormat.RGBA).region(Float.NEGATIVE_INFINITY, 0f, 1f, 1f))
+            refusedFrame(Frame.packed(bytes, 4, 4, PixelFormat.RGBA).rotated(most))
+        }
+    }
+
+    /** One pixel, odd edges whose chroma rounds up, and a last row that ends with its last value: all are answered. */
+    @Test
+    fun framesOfOddSizes() {
+        Fixture.open().use { classifier ->
+            classifier.classify(direct(3), 1, 1, PixelFormat.RGB)
+            for (format in listOf(PixelFormat.I420, PixelFormat.YV12, PixelFormat.NV12, PixelFormat.NV21)) {
+                classifier.classify(direct(5 * 3 + 2 * 3 * 2), 5, 3, format)
+                refused(ErrorCode.CALLER, "27 bytes, not 26") { classifier.classify(direct(26), 5, 3, format) }
+            }
+            val y = Plane(direct(8 * 2 + 5), 8, 1)
+            val chroma = Plane(direct(8 + 5), 8, 2)
+            classifier.classify(Frame.yuv420(y, chroma, chroma, 5, 3))
+            // A slice, a part from the position on, and bytes that cannot be written to.
+            val whole = direct(100).apply { position(40) }
+            classifier.classify(whole.slice().limit(48) as ByteBuffer, 4, 4, PixelFormat.RGB)
+            classifier.classify(whole.limit(88) as ByteBuffer, 4, 4, PixelFormat.RGB)
+            classifier.classify(whole.asReadOnlyBuffer(), 4, 4, PixelFormat.RGB)
+            refused(ErrorCode.CALLER, "48 bytes, not 0") {
+                classifier.classify(whole.apply { position(limit()) }, 4, 4, PixelFormat.RGB)
+            }
+        }
+    }
+
+    /** Numbers far from any that makes sense are refused, or do no harm. */
+    @Test
+    fun optionsAtTheEndsOfTheirTypes() {
+        fun options(set: ClassifierOptions.Builder.() -> Unit) = ClassifierOptions.Builder().apply(set).build()
+        Fixture.open(options { topK(Int.MAX_VALUE) }).use {
+            assertEquals(it.labels.size, it.classify(Fixture.scene()).top.size)
+        }
+        Fixture.open(options { topK(0) }).use { assertEquals(0, it.classify(Fixture.scene()).top.size) }
+        for (threads in listOf(257, Int.MAX_VALUE, Int.MIN_VALUE)) {
+            refused(ErrorCode.CALLER, "threads") { Fixture.open(options { threads(threads) }) }
+        }
+        val longest = Long.MAX_VALUE
+        val live = LiveOptions.Builder()
+            .smoothing(Smoothing(longest, longest, longest))
+            .unchanged(Unchanged(longestMillis = longest))
+            .deadlineMillis(longest)
+            .maxFrameBytes(longest)
+            .build()
+        LiveClassifier.start(Fixture.open(), Runnable::run, live) {}.use {
+            it.push(Fixture.scene(), Long.MAX_VALUE)
+            assertEquals(1, it.finish(longest).answered)
+        }
+        for (never in listOf(Float.NaN, Float.NEGATIVE_INFINITY)) {
+            val smoothing = LiveOptions.Builder().smoothing(Smoothing(confidence = never)).build()
+            refused(ErrorCode.CALLER) { LiveClassifier.start(Fixture.open(), Runnable::run, smoothing) {} }
+            val unchanged = LiveOptions.Builder().unchanged(Unchanged(never, never)).build()
+            refused(ErrorCode.CALLER) { LiveClassifier.start(Fixture.open(), Runnable::run, unchanged) {} }
+        }
+        assertNothingIsOpen()
+    }
+
     /** Java's own way to hand over a null. */
     @Test
     fun aNullBuffer() {

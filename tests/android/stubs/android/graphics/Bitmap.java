@@ -3,7 +3,10 @@ package android.graphics;
 import java.nio.Buffer;
 import java.nio.ByteBuffer;
 
-/** A bitmap whose pixels are four bytes R, G, B, A, whatever its configuration is called. */
+/**
+ * A bitmap whose pixels are four bytes R, G, B, A, whatever its configuration is called. One that no array of Java's can
+ * hold has none.
+ */
 public final class Bitmap {
     public enum Config {
         ALPHA_8,
@@ -18,7 +21,7 @@ public final class Bitmap {
     private final int height;
     private final Config config;
     private final byte[] pixels;
-    private boolean isRecycled;
+    private volatile boolean isRecycled;
 
     private Bitmap(int width, int height, Config config, byte[] pixels) {
         this.width = width;
@@ -28,7 +31,7 @@ public final class Bitmap {
     }
 
     public static Bitmap createBitmap(int width, int height, Config config) {
-        return new Bitmap(width, height, config, new byte[width * height * BYTES_PER_PIXEL]);
+        return new Bitmap(width, height, config, new byte[Math.max(0, width * height * BYTES_PER_PIXEL)]);
     }
 
     public int getWidth() {
@@ -64,6 +67,9 @@ public final class Bitmap {
     }
 
     public void copyPixelsToBuffer(Buffer target) {
+        if (isRecycled) {
+            throw new IllegalStateException("Can't call copyPixelsToBuffer() on a recycled bitmap");
+        }
         if (config == Config.HARDWARE) {
             throw new IllegalStateException("unable to copyPixelsToBuffer, HARDWARE bitmap");
         }

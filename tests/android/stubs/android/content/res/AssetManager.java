@@ -11,6 +11,9 @@ public final class AssetManager {
     /** Where an asset lies; {@code isCompressed} as most are. */
     public record Entry(long offset, long length, boolean isCompressed) {}
 
+    /** The length of an asset that cannot be read. */
+    public static final long UNREADABLE = -1;
+
     private final File file;
     private final Map<String, Entry> entries;
 
@@ -20,7 +23,7 @@ public final class AssetManager {
     }
 
     public String[] list(String path) throws IOException {
-        String prefix = path + "/";
+        String prefix = path.isEmpty() ? "" : path + "/";
         return entries.keySet().stream()
                 .filter(name -> name.startsWith(prefix))
                 .map(name -> name.substring(prefix.length()))
@@ -32,6 +35,9 @@ public final class AssetManager {
         if (entry == null || entry.isCompressed()) {
             throw new FileNotFoundException(
                     "This file can not be opened as a file descriptor; it is probably compressed");
+        }
+        if (entry.length() == UNREADABLE) {
+            throw new IOException("a broken package");
         }
         return new AssetFileDescriptor(new ParcelFileDescriptor(file), entry.offset(), entry.length());
     }

@@ -1,5 +1,8 @@
 package io.clipgate
 
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+
 /** Reads what `answer.rs` writes: of one classifier, whose labels and scores it knows by their places. */
 internal class Answers(val labels: List<String>, private val scoreNames: List<String>) {
 
@@ -99,6 +102,12 @@ internal class Opened(message: ByteArray) {
         val scoreNames = reader.list(reader::text)
         answers = Answers(labels = reader.list(reader::text), scoreNames)
         handle = reader.long()
+    }
+
+    companion object {
+        /** The classifier's number, of a message that could not be read: it stands last. */
+        fun handle(message: ByteArray): Long =
+            ByteBuffer.wrap(message).order(ByteOrder.LITTLE_ENDIAN).getLong(message.size - Long.SIZE_BYTES)
     }
 }
 

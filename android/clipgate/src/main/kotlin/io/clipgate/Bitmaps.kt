@@ -12,9 +12,17 @@ internal fun Bitmap.toFrame(): Frame {
     if (isRecycled) throw ClipgateException(ErrorCode.CALLER, "the bitmap was recycled")
     return native {
         val bitmap = if (config == Bitmap.Config.ARGB_8888) this else converted()
-        val pixels = ByteBuffer.allocateDirect(bitmap.rowBytes * bitmap.height)
-        bitmap.copyPixelsToBuffer(pixels)
-        pixels.rewind()
+        val bytes = bitmap.rowBytes.toLong() * bitmap.height
+        if (bytes > Int.MAX_VALUE) {
+            throw ClipgateException(ErrorCode.CALLER, "the bitmap has $bytes bytes, more than a buffer can: scale it down")
+        }
+        val pixels = ByteBuffer.allocateDirect(bytes.toInt())
+        try {
+            bitmap.copyPixelsToBuffer(pixels)
+        } catch (cause: IllegalStateException) {
+            throw ClipgateException(ErrorCode.CALLER, "the bitmap cannot be read: ${cause.message}", cause)
+        }
+        pixels.moveTo(0)
         val plane = Plane(pixels, bitmap.rowBytes, BYTES_PER_PIXEL)
         Frame.ofPlanes(listOf(plane), bitmap.width, bitmap.height, PixelFormat.RGBA)
     }

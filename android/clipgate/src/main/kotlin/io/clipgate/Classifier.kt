@@ -42,11 +42,10 @@ public class Classifier private constructor(opened: Opened) : AutoCloseable {
      * @throws ClipgateException [ErrorCode.CALLER] if the frame's geometry does not fit its bytes, naming the plane, or
      *   if a buffer is not direct; [ErrorCode.MODEL] if the model computes nothing of use; [ErrorCode.CLOSED].
      */
-    public fun classify(frame: Frame): Classification {
-        val message = native {
-            Native.classify(open(), frame.layout(), frame.buffer(0), frame.buffer(1), frame.buffer(2))
-        }
-        return answers.classification(message)
+    public fun classify(frame: Frame): Classification = native {
+        answers.classification(
+            Native.classify(open(), frame.layout(), frame.buffer(0), frame.buffer(1), frame.buffer(2)),
+        )
     }
 
     /**
@@ -148,7 +147,12 @@ public class Classifier private constructor(opened: Opened) : AutoCloseable {
         private fun open(source: BundleSource, options: ClassifierOptions): Classifier {
             val request = MessageWriter(options.message).apply(source::write).finish()
             val message = native { Native.open(request) }
-            return Classifier(Opened(message))
+            return try {
+                native { Classifier(Opened(message)) }
+            } catch (failure: ClipgateException) {
+                Native.close(Opened.handle(message))
+                throw failure
+            }
         }
     }
 }

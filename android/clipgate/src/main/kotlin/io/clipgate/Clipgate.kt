@@ -64,6 +64,9 @@ public object Clipgate {
     }
 }
 
+/** In logcat, as the native half's. */
+internal const val LOG_TAG: String = "clipgate"
+
 /**
  * What is shown in the log.
  *

@@ -2,7 +2,6 @@ package io.clipgate
 
 import android.util.Log
 import java.util.concurrent.Executor
-import java.util.concurrent.RejectedExecutionException
 import java.util.concurrent.Semaphore
 import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicLong
@@ -45,7 +44,12 @@ public class LiveClassifier private constructor(
         val (handle, answers) = classifier.startLive(options.message)
         this.handle = AtomicLong(handle)
         this.answers = answers
-        thread(name = "clipgate-results", isDaemon = true) { deliver(handle) }
+        try {
+            native { thread(name = "clipgate-results", isDaemon = true) { deliver(handle) } }
+        } catch (failure: ClipgateException) {
+            close()
+            throw failure
+        }
     }
 
     /**
@@ -82,14 +86,17 @@ public class LiveClassifier private constructor(
     public fun finish(limitMillis: Long): LiveStatus = control(Command.FINISH, limitMillis)
 
     /**
-     * Ends the stream and gives its memory back: waits for the frame at work, as long as the deadline. The listener may
-     * still hear what it was being told. Closing again does nothing.
+     * Ends the stream and gives its memory back: waits for the frame at work, as long as the deadline. That the model took
+     * longer is told to the log; [finish] throws. The listener may still hear what it was being told. Closing again does
+     * nothing.
      */
     override fun close() {
         val handle = handle.getAndSet(CLOSED)
         if (handle == CLOSED) return
         try {
             Native.control(handle, Command.STOP.ordinal, stopMillis)
+        } catch (stuck: ClipgateException) {
+            Log.w(LOG_TAG, "a live stream was closed while its model was stuck", stuck)
         } finally {
             Native.close(handle)
         }
@@ -113,7 +120,7 @@ public class LiveClassifier private constructor(
         while (true) {
             // The next event is taken once the listener has heard the last one, so that it is the newest there is. An
             // executor that was shut down may have dropped the last one.
-            while (!idle.tryAcquire(1, TimeUnit.SECONDS)) {
+            while (!idle.isAcquired()) {
                 if (this.handle.get() == CLOSED) return
             }
             val event = receive(handle) ?: return
@@ -126,12 +133,20 @@ public class LiveClassifier private constructor(
             }
             try {
                 executor.execute(delivery)
-            } catch (refused: RejectedExecutionException) {
-                Log.w(TAG, "a live stream's executor takes no more calls of the listener", refused)
-                idle.release()
+            } catch (refused: RuntimeException) {
+                Log.w(LOG_TAG, "a live stream's executor does not take a call of the listener", refused)
+                if (idle.availablePermits() == 0) idle.release()
             }
         }
     }
+
+    /** Whether it came within a second. That the listener interrupts the thread which calls it ends nothing. */
+    private fun Semaphore.isAcquired(): Boolean =
+        try {
+            tryAcquire(1, TimeUnit.SECONDS)
+        } catch (_: InterruptedException) {
+            false
+        }
 
     private fun receive(handle: Long): LiveEvent? =
         try {
@@ -147,19 +162,19 @@ public class LiveClassifier private constructor(
                 is LiveEvent.Failed -> listener.onError(event.error)
                 is LiveEvent.Late -> listener.onLate(event.frame, event.timestampNanos, event.tookNanos)
             }
-        } catch (cause: Exception) {
+        } catch (cause: Throwable) {
             complain(cause)
         }
     }
 
-    /** An exception of the listener's is its own to hear of, once. */
-    private fun complain(cause: Exception) {
+    /** What the listener throws, be it a failed assertion or a `TODO()`, is its own to hear of, once. */
+    private fun complain(cause: Throwable) {
         val failure = ClipgateException(ErrorCode.LISTENER, "the listener of a live stream threw: $cause", cause)
         try {
             listener.onError(failure)
-        } catch (again: Exception) {
+        } catch (again: Throwable) {
             failure.addSuppressed(again)
-            Log.e(TAG, failure.message, failure)
+            Log.e(LOG_TAG, failure.message, failure)
         }
     }
 
@@ -169,9 +184,6 @@ public class LiveClassifier private constructor(
     public companion object {
         /** No stream's number. */
         private const val CLOSED = 0L
-
-        /** In logcat, as the native half's. */
-        private const val TAG = "clipgate"
 
         /**
          * Starts a stream. The classifier belongs to it from here on: every call to it is refused, and it is closed with

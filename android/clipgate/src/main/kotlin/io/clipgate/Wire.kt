@@ -1,8 +1,11 @@
 package io.clipgate
 
+import java.nio.Buffer
 import java.nio.BufferUnderflowException
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import java.nio.CharBuffer
+import java.nio.charset.CharacterCodingException
 
 /** Grows with every change of any message: `wire.rs` has the same. */
 internal const val WIRE_VERSION: Byte = 1
@@ -15,7 +18,7 @@ internal class MessageWriter private constructor(private var bytes: ByteBuffer) 
 
     /** Goes on where a finished message ends. */
     constructor(begun: ByteArray) : this(
-        ByteBuffer.wrap(begun).order(ByteOrder.LITTLE_ENDIAN).apply { position(begun.size) },
+        ByteBuffer.wrap(begun).order(ByteOrder.LITTLE_ENDIAN).apply { moveTo(begun.size) },
     )
 
     fun byte(value: Int) {
@@ -40,10 +43,16 @@ internal class MessageWriter private constructor(private var bytes: ByteBuffer) 
         room(Double.SIZE_BYTES).putDouble(value)
     }
 
+    /** @throws ClipgateException [ErrorCode.CALLER] for half a character, which `toByteArray` would make a question mark. */
     fun text(value: String) {
-        val utf8 = value.toByteArray()
-        int(utf8.size)
-        room(utf8.size).put(utf8)
+        val utf8 = try {
+            Charsets.UTF_8.newEncoder().encode(CharBuffer.wrap(value))
+        } catch (cause: CharacterCodingException) {
+            val shown = value.toByteArray().decodeToString()
+            throw ClipgateException(ErrorCode.CALLER, "\"$shown\" holds half of a surrogate pair, which is no text", cause)
+        }
+        int(utf8.remaining())
+        room(utf8.remaining()).put(utf8)
     }
 
     fun <T : Any> optional(value: T?, write: (T) -> Unit) {
@@ -64,7 +73,7 @@ internal class MessageWriter private constructor(private var bytes: ByteBuffer) 
         val written = bytes.position()
         if (bytes.remaining() < size) {
             val larger = bytes.array().copyOf(maxOf(2 * bytes.capacity(), written + size))
-            bytes = ByteBuffer.wrap(larger).order(ByteOrder.LITTLE_ENDIAN).apply { position(written) }
+            bytes = ByteBuffer.wrap(larger).order(ByteOrder.LITTLE_ENDIAN).apply { moveTo(written) }
         }
         return bytes
     }
@@ -94,7 +103,7 @@ internal class MessageReader(message: ByteArray) {
     fun text(): String {
         val length = length()
         val text = String(bytes.array(), bytes.position(), length)
-        bytes.position(bytes.position() + length)
+        bytes.moveTo(bytes.position() + length)
         return text
     }
 
@@ -112,6 +121,12 @@ internal class MessageReader(message: ByteArray) {
         } catch (cause: BufferUnderflowException) {
             throw otherBuild("a message that is cut short", cause)
         }
+}
+
+/** Sets the position by the method that every Android has: newer ones have another of the same name in [ByteBuffer]. */
+internal fun ByteBuffer.moveTo(position: Int) {
+    val buffer: Buffer = this
+    buffer.position(position)
 }
 
 /** NaN stands for none. */

@@ -41,8 +41,11 @@ public suspend fun Classifier.classifyOn(
  *     .collect { answer -> show(answer.decision) }
  * ```
  *
+ * Ending it waits for the frame at work, as [LiveClassifier.close] does: not on the main thread, so put
+ * `flowOn(Dispatchers.Default)` before `collect` there.
+ *
  * @param onError hears of frames that could not be answered; the stream goes on.
- * @param started is given the stream, to push frames into.
+ * @param started is given the stream, to push frames into, where the flow is produced. What it throws ends the flow.
  */
 public fun Classifier.answers(
     options: LiveOptions = LiveOptions.DEFAULT,
@@ -57,6 +60,10 @@ public fun Classifier.answers(
         override fun onError(error: ClipgateException) = onError(error)
     }
     val live = LiveClassifier.start(this@answers, Runnable::run, options, listener)
-    started(live)
-    awaitClose { live.close() }
+    try {
+        started(live)
+        awaitClose()
+    } finally {
+        live.close()
+    }
 }.conflate()
