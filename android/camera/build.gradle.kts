@@ -7,7 +7,7 @@ plugins {
 
 android {
     namespace = "io.clipgate.camera"
-    compileSdk = 36
+    compileSdk = 37
     defaultConfig.minSdk = 24
 
     compileOptions {

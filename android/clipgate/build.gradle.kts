@@ -7,7 +7,7 @@ plugins {
 
 android {
     namespace = "io.clipgate"
-    compileSdk = 36
+    compileSdk = 37
 
     defaultConfig {
         minSdk = 24
@@ -25,7 +25,6 @@ android {
         kotlin.directories += listOf("../../tests/android/kotlin", "../../tests/android/java")
         java.directories += "../../tests/android/java"
     }
-    androidResources.noCompress += listOf("onnx", "safetensors", "json")
 }
 
 kotlin {
@@ -56,7 +55,7 @@ abstract class BuildNative @Inject constructor(private val processes: ExecOperat
     @TaskAction
     fun build() {
         processes.exec {
-            commandLine("bash", root.file("android/build.sh").get(), libraries.get())
+            commandLine("bash", root.file("android/build.sh").get().asFile, libraries.get().asFile)
         }
     }
 }
@@ -66,17 +65,37 @@ val buildNative = tasks.register<BuildNative>("buildNative") {
 }
 
 /** The pocket bundle and the cases that `tests/android/run.sh` wrote, as assets of the tests. */
-val testAssets = tasks.register<Sync>("testAssets") {
-    from("../../models/pocket") {
-        include("*.onnx", "*.safetensors", "manifest.json", "calibration.json", "tokenizer.json")
-        into("pocket")
+abstract class TestAssets @Inject constructor(private val files: FileSystemOperations) : DefaultTask() {
+    @get:InputFiles
+    abstract val pocket: ConfigurableFileCollection
+
+    @get:InputFiles
+    abstract val cases: ConfigurableFileCollection
+
+    @get:OutputDirectory
+    abstract val assets: DirectoryProperty
+
+    @TaskAction
+    fun copy() {
+        check(!cases.isEmpty) { "no cases in build/android/cases: bash tests/android/run.sh writes them" }
+        files.sync {
+            from(pocket) { into("pocket") }
+            from(cases) { into("cases") }
+            into(assets)
+        }
     }
-    from("../../build/android/cases") { into("cases") }
-    into(layout.buildDirectory.dir("testAssets"))
+}
+
+val testAssets = tasks.register<TestAssets>("testAssets") {
+    pocket.from(
+        fileTree("../../models/pocket") {
+            include("*.onnx", "*.safetensors", "manifest.json", "calibration.json", "tokenizer.json")
+        },
+    )
+    cases.from(fileTree("../../build/android/cases"))
 }
 
 androidComponents.onVariants { variant ->
     variant.sources.jniLibs?.addGeneratedSourceDirectory(buildNative, BuildNative::libraries)
-    variant.androidTest?.sources?.assets?.addStaticSourceDirectory("build/testAssets")
+    variant.androidTest?.sources?.assets?.addGeneratedSourceDirectory(testAssets, TestAssets::assets)
 }
-tasks.matching { it.name.endsWith("AndroidTestAssets") }.configureEach { dependsOn(testAssets) }

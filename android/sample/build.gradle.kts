@@ -6,7 +6,7 @@ plugins {
 
 android {
     namespace = "io.clipgate.sample"
-    compileSdk = 36
+    compileSdk = 37
 
     defaultConfig {
         applicationId = "io.clipgate.sample"
@@ -25,8 +25,11 @@ android {
         }
     }
 
+    // ONNX Runtime for Java, which clipgate does not use.
+    packaging.jniLibs.excludes += "**/libonnxruntime4j_jni.so"
+
     // The bundle is used where it lies in the package.
-    androidResources.noCompress += listOf("onnx", "safetensors", "json")
+    androidResources.noCompress += listOf("onnx", "ort", "safetensors", "json")
 
     compileOptions {
         sourceCompatibility = JavaVersion.VERSION_11

@@ -37,20 +37,41 @@ compile_kotlin() {
 }
 libraries=$kotlin/kotlin-stdlib.jar:$kotlin/kotlinx-coroutines-core-jvm.jar
 
+# The Android Gradle plugin brings a compiler of its own, which may be as old as this.
+language="-language-version 2.2 -api-version 2.2"
+
 step "compile the Kotlin half and its tests"
 rm -rf "$build/classes"
 mkdir -p "$build/classes"
 javac -d "$build/classes/stubs" $(find tests/android/stubs -name '*.java')
-compile_kotlin -jvm-target 11 -Xexplicit-api=strict -module-name clipgate -classpath "$libraries:$build/classes/stubs" \
-    -d "$build/classes/main" android/clipgate/src/main/kotlin
-compile_kotlin -jvm-target 11 -Xexplicit-api=strict -module-name camera \
+# shellcheck disable=SC2086 # one option a word
+compile_kotlin $language -jvm-target 11 -Xexplicit-api=strict -module-name clipgate \
+    -classpath "$libraries:$build/classes/stubs" -d "$build/classes/main" android/clipgate/src/main/kotlin
+# shellcheck disable=SC2086 # one option a word
+compile_kotlin $language -jvm-target 11 -Xexplicit-api=strict -module-name camera \
     -classpath "$libraries:$build/classes/stubs:$build/classes/main" \
     -d "$build/classes/camera" android/camera/src/main/kotlin
-compile_kotlin -jvm-target 17 -module-name clipgate_tests -Xfriend-paths="$build/classes/main" \
+# shellcheck disable=SC2086 # one option a word
+compile_kotlin $language -jvm-target 17 -module-name clipgate_tests -Xfriend-paths="$build/classes/main" \
     -classpath "$libraries:$build/classes/stubs:$build/classes/main:$build/classes/camera:$junit" \
     -d "$build/classes/test" tests/android/kotlin tests/android/desktop
 javac -d "$build/classes/test" -cp "$libraries:$build/classes/stubs:$build/classes/main:$junit" \
     $(find tests/android/java -name '*.java')
+
+step "compile the README's Kotlin and the sample"
+python3 tests/android/sources.py "$build/sources"
+javac -d "$build/classes/sample" "$build/sources/R.java"
+# shellcheck disable=SC2086 # one option a word
+compile_kotlin $language -jvm-target 11 -module-name sample \
+    -classpath "$libraries:$build/classes/stubs:$build/classes/main:$build/classes/camera:$build/classes/sample" \
+    -d "$build/classes/sample" android/sample/src/main/kotlin "$build/sources/Readme.kt"
+
+# Android 7's ByteBuffer inherits these from Buffer; ones of its own, which the compiler prefers, came later.
+if javap -c -p $(find "$build"/classes/{main,camera} -name '*.class') |
+    grep -E 'java/nio/ByteBuffer\.(clear|flip|limit|mark|position|reset|rewind):\(I?\)Ljava/nio/ByteBuffer;'; then
+    echo "the library calls methods that Android 7 lacks: see moveTo in Wire.kt"
+    exit 1
+fi
 
 step "build the native half, and what the Rust library answers"
 # Everything else as the other tests have it, so that it need not be built again.
@@ -88,7 +109,8 @@ step "the tests, on the desktop's build of the native half"
 java_tests "$native" $all JavaUseTest
 
 step "link for three ABIs"
-bash android/build.sh "$build/jniLibs" --profile dev
+# As fast as they compile: sizes are judged where --release is built.
+bash android/build.sh "$build/jniLibs" --profile dev --config profile.dev.debug=false
 
 if [ "$(uname -m)" = x86_64 ]; then
     step "the tests, on the object code of x86_64-linux-android"

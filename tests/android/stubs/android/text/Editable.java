@@ -1,0 +1,4 @@
+package android.text;
+
+/** What the sample uses of it. */
+public interface Editable extends CharSequence {}

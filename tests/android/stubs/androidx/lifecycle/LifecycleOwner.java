@@ -1,0 +1,4 @@
+package androidx.lifecycle;
+
+/** What the sample uses of it. */
+public interface LifecycleOwner {}
