@@ -1,6 +1,7 @@
 //! `clipgate evaluate`: what it prints and the page it writes.
 
 mod inputs;
+mod kept;
 mod refused;
 
 use std::fs;

@@ -3,6 +3,7 @@
 mod args;
 mod cards;
 mod encode;
+mod kept;
 mod models;
 mod page;
 mod refit;
@@ -29,6 +30,7 @@ use crate::{report, runtime_search};
 pub(crate) use args::EvaluateArgs;
 
 use encode::encode;
+use kept::Kept;
 use models::Model;
 use sets::{Set, Source};
 
@@ -170,7 +172,9 @@ fn embed(
             .map(|model| &model.bundle.manifest().preprocessing)
             .collect();
         let decode = args.decode.options(&seen_by);
-        seen = encode(&mut workers, &lists, decode, format);
+        let kept = Kept::open(args, models, runtime)?;
+        seen = encode(&mut workers, &kept, &lists, decode, format);
+        kept.into_iter().for_each(Kept::save);
     }
     let mut seen = seen.into_iter();
     let mut embedded: Vec<Vec<Embedded>> = models.iter().map(|_| Vec::new()).collect();

@@ -52,6 +52,10 @@ pub(crate) struct EvaluateArgs {
     /// Resamples of the images that an interval is made from
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=100_000))]
     pub(crate) resamples: u32,
+    /// Folder to keep embeddings in, made if need be: images that the same graph has seen are not embedded again, whatever
+    /// else is asked of them
+    #[arg(long, value_name = "DIR", conflicts_with = "embeddings")]
+    pub(crate) keep: Option<PathBuf>,
     /// HTML file to write: figures, curves, the worst mistakes, all in one file
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -1,11 +1,16 @@
 //! Many images through one or two models, on several threads with one progress bar.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use clipgate::{DecodeOptions, Embedding, Gate, ImageDecoder, ImageEncoder, Result};
+use clipgate::{
+    DecodeLimits, DecodeOptions, Digest, Embedding, Error, Gate, ImageDecoder, ImageEncoder,
+    Result, file,
+};
 use indicatif::ProgressBar;
 
+use super::kept::Kept;
 use crate::args::Format;
 use crate::labelled::{Embedded, ImageList, Unusable};
 use crate::report;
@@ -18,8 +23,10 @@ type Seen = Option<Vec<Embedding>>;
 
 /// Embeds every image of every list by every model. The result has an entry a list, and in it one a model, with the
 /// same images in the same order. Images that cannot be read are told on stderr, in the lists' order, and counted.
+/// What `kept` has of every model is taken from there, and what it lacks is added; it is empty or has one a model.
 pub(super) fn encode(
     workers: &mut [Worker],
+    kept: &[Kept],
     lists: &[&ImageList],
     decode: DecodeOptions,
     format: Format,
@@ -30,7 +37,7 @@ pub(super) fn encode(
         .flat_map(|(list, images)| (0..images.paths().len()).map(move |place| (list, place)))
         .collect();
     let progress = report::progress(jobs.len(), "embedding");
-    let seen = all(workers, lists, &jobs, decode, &progress);
+    let seen = all(workers, kept, lists, &jobs, decode, &progress);
     progress.finish_and_clear();
 
     let models = workers.first().map_or(0, Vec::len);
@@ -90,6 +97,7 @@ fn empty(workers: &[Worker], model: usize, list: &ImageList) -> Embedded {
 /// Every job's result in the jobs' order: each thread takes the next job that none has taken.
 fn all(
     workers: &mut [Worker],
+    kept: &[Kept],
     lists: &[&ImageList],
     jobs: &[(usize, usize)],
     decode: DecodeOptions,
@@ -109,9 +117,7 @@ fn all(
                     let mut decoder = ImageDecoder::new(decode);
                     let mut done = Vec::new();
                     while let Some((job, path)) = take() {
-                        let seen = decoder.decode_file(path).and_then(|image| {
-                            see(worker, image).map_err(|error| error.at(path.display()))
-                        });
+                        let seen = see_file(worker, kept, &mut decoder, decode.limits(), path);
                         done.push((job, seen));
                         progress.inc(1);
                     }
@@ -127,6 +133,30 @@ fn all(
     });
     results.sort_unstable_by_key(|(job, _)| *job);
     results.into_iter().map(|(_, seen)| seen).collect()
+}
+
+fn see_file(
+    worker: &mut Worker,
+    kept: &[Kept],
+    decoder: &mut ImageDecoder,
+    limits: &DecodeLimits,
+    path: &Path,
+) -> Result<Seen> {
+    let at = |error: Error| error.at(path.display());
+    if kept.is_empty() {
+        return see(worker, decoder.decode_file(path)?).map_err(at);
+    }
+    let bytes = file::read_file(path, limits.max_file_bytes)?;
+    let image = Digest::of((*bytes).as_ref()).to_string();
+    let known: Option<Vec<Embedding>> = kept.iter().map(|kept| kept.get(&image).cloned()).collect();
+    if known.is_some() {
+        return Ok(known);
+    }
+    let seen = see(worker, decoder.decode_bytes((*bytes).as_ref()).map_err(at)?).map_err(at)?;
+    for (kept, embedding) in kept.iter().zip(seen.iter().flatten()) {
+        kept.add(&image, embedding);
+    }
+    Ok(seen)
 }
 
 /// Whether an image shows anything is asked of the first model's input, so that all models are judged on the same
