@@ -91,6 +91,10 @@ reporting = "images/reporting{of}"
 steps = 60
 batch = 32
 rate = 1e-4
+
+[corruptions]
+images = 150
+severities = [3]
 """
 
 

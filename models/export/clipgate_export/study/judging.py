@@ -25,6 +25,8 @@ from .rows import FP32, TEMPORARY, Row
 # Each image is one word of a command line.
 IMAGES_A_CALL = 500
 FEWEST_RESAMPLES = 20
+# Below the study's working folder: embeddings, so that each graph sees each image once.
+KEPT = "embeddings"
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,11 @@ class Reports:
     refused: str | None
 
 
-def judge(inputs: Inputs, row: Row, made: Made, fp32: Made, folder: Path) -> Reports:
+def judge(inputs: Inputs, row: Row, made: Made, fp32: Made, folder: Path, work: Path) -> Reports:
+    """`folder` takes copies of bundles, `work` what the judge keeps of the images for the next question."""
     model, study = inputs.models[row.source], inputs.study
     words = ["--id", str(inputs.reporting.path), "--seed", str(study.seed), "--resamples", str(study.resamples)]
+    words += ["--keep", str(work / KEPT)]
     for entry in inputs.others:
         words += ["--ood", f"{entry.ood.name}={entry.ood.images}"]
     pairs = {

@@ -47,7 +47,7 @@ def measure(inputs: Inputs, row: Row, output: Path) -> dict:
     }
     with tempfile.TemporaryDirectory(dir=work, prefix=TEMPORARY) as temporary:
         folder = Path(temporary)
-        reports = judge(inputs, row, made, fp32, folder)
+        reports = judge(inputs, row, made, fp32, folder, work)
         own = bundle(model, made, "quantised", folder / "own")
         record["figures"] = figures(reports, [entry.ood for entry in inputs.others])
         record["refused"] = reports.refused
