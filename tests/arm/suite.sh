@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What every change must show on each Arm board, emulated: bash tests/arm/suite.sh [pi4] [pi5] [v9]
+# What every change must show on each Arm board, emulated: bash tests/arm/suite.sh [pi4] [pi5] [v9] [phone]
 #
 # The example photos get the same decisions and embeddings as here, through ONNX Runtime's int8 kernels of that processor;
 # and the tests of what is written for a processor or leans on the system pass: NEON, the search, mappings, streams.
+# A phone differs from v9 in these kernels alone.
 # All tests are run with
 #     BOARD=pi5 cargo test --profile emulated --target aarch64-unknown-linux-gnu
 set -euo pipefail
@@ -10,7 +11,7 @@ cd "$(dirname "$0")/../.."
 
 target=aarch64-unknown-linux-gnu
 boards=("$@")
-[ ${#boards[@]} -gt 0 ] || boards=(pi4 pi5 v9)
+[ ${#boards[@]} -gt 0 ] || boards=(pi4 pi5 v9 phone)
 
 rustup target add $target
 command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64-static >/dev/null || {
@@ -25,6 +26,8 @@ for board in "${boards[@]}"; do
     printf '\n-- %s (%(%T)T)\n' "$board" -1
     export BOARD=$board
     python3 tests/arm/parity.py target/debug/clipgate target/$target/emulated/clipgate
+    python3 tests/arm/kernels.py target/$target/emulated/clipgate
+    [ "$board" != phone ] || continue
     for tests in preprocess search mapping stream; do
         said=$(cargo test --profile emulated --target $target --lib -- "$tests::" 2>&1) || { echo "$said"; exit 1; }
         # A filter that nothing passes is no success.
