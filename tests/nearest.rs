@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use clipgate::{Embedding, ErrorKind, Label, LabelBank, LabelSearch, Rows, Scorer, Scores};
 
+use crate::support::is_emulated;
+
 const DIMENSION: usize = 32;
 const LABELS: usize = 5000;
 
@@ -223,6 +225,12 @@ const ALONE: &str = "CLIPGATE_TEST_WITHOUT_THREADS";
 #[cfg(target_os = "linux")]
 #[test]
 fn without_threads_the_caller_searches() {
+    if is_emulated() {
+        eprintln!(
+            "SKIPPED a process without room for threads: qemu keeps no limit of the address space"
+        );
+        return;
+    }
     if std::env::var_os(ALONE).is_none() {
         let name = "nearest::without_threads_the_caller_searches";
         let mut alone = Command::new(std::env::current_exe().unwrap());

@@ -26,6 +26,12 @@ pub(crate) fn runtime() -> Runtime {
     }
 }
 
+/// Whether these tests run as on a board, under qemu (tests/arm/run): it is some fifty times as slow, and does not keep the
+/// limits that are set for a process.
+pub(crate) fn is_emulated() -> bool {
+    std::env::var_os("CLIPGATE_TEST_EMULATED").is_some()
+}
+
 /// The path of a file or folder of tests/data.
 pub(crate) fn data_path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
