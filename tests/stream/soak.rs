@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clipgate::{LiveStream, PixelFormat, StreamEvent, StreamOptions};
 
 use crate::support::encoders::pocket;
+use crate::support::is_emulated;
 use crate::support::scenes::Scene;
 
 #[test]
@@ -22,6 +23,8 @@ fn every_frame_of_a_changing_stream_is_accounted_for() {
         })
         .collect();
     let (stream, results) = LiveStream::channel(pocket(), StreamOptions::default(), 4).unwrap();
+    // Long enough for a scene to be looked at twice.
+    let frames_of_a_scene = if is_emulated() { 200 } else { 7 };
     let start = Instant::now();
     let (mut pushed, mut received) = (0, 0);
     let mut last = None;
@@ -35,7 +38,7 @@ fn every_frame_of_a_changing_stream_is_accounted_for() {
         received += 1;
     };
     while start.elapsed() < Duration::from_secs(3) {
-        let scene = &scenes[pushed / 7 % scenes.len()];
+        let scene = &scenes[pushed / frames_of_a_scene % scenes.len()];
         stream.push(&scene.frame(), start.elapsed()).unwrap();
         pushed += 1;
         while let Some(event) = results.try_recv() {
