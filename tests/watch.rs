@@ -78,6 +78,22 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Waits until the command handles SIGINT (`SigCgt` in proc(5)), which takes a slow machine a while.
+    #[cfg(target_os = "linux")]
+    fn wait_until_it_can_be_interrupted(&self) {
+        let status = format!("/proc/{}/status", self.child.id());
+        let start = Instant::now();
+        let is_handled = || {
+            let status = std::fs::read_to_string(&status).unwrap();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            u64::from_str_radix(mask.unwrap().trim(), 16).unwrap() >> 1 & 1 == 1
+        };
+        while !is_handled() {
+            assert!(start.elapsed() < LIMIT, "SIGINT is not handled");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// The exit status and what was said on standard error.
     fn end(self) -> (Option<i32>, String) {
         let Self { mut child, lines } = self;

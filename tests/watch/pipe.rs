@@ -251,6 +251,7 @@ fn an_interrupt_ends_it_with_a_summary() {
     // A sender that sends nothing.
     let mut running = Running::start(&raw("640x480", &["--every-frame"]));
     let stdin = running.child.stdin.take();
+    running.wait_until_it_can_be_interrupted();
     std::thread::sleep(std::time::Duration::from_secs(3));
     running.signal("-INT");
     let (code, said) = running.end();
