@@ -101,6 +101,8 @@ pub mod docs {
     pub mod gating {}
     #[doc = include_str!("docs/platforms.md")]
     pub mod platforms {}
+    #[doc = include_str!("docs/quantization.md")]
+    pub mod quantization {}
     #[doc = include_str!("docs/raspberry_pi.md")]
     pub mod raspberry_pi {}
     #[doc = include_str!("docs/security.md")]

@@ -76,8 +76,8 @@ def _tower(table: TowerTable) -> str:
     head = ["method", "top-1 %", "drop, points (at most)", "ECE before / refitted", "NLL"]
     head += [f"AUROC {name}" for name in sets]
     head += ["cosine mean / 1 %", "speed", "size %"]
-    lines = [f"### {table.tower.capitalize()} tower\n", _row(head), _row(["---"] * len(head))]
-    lines += [_row(_cells(row, sets, row.method == table.recommended)) for row in table.rows]
+    lines = [f"### {table.tower.capitalize()} tower\n", line(head), line(["---"] * len(head))]
+    lines += [line(_cells(row, sets, row.method == table.recommended)) for row in table.rows]
     lines.append(
         f'\n{table.reporting:,} images; fp32 is {table.bytes_fp32 / 1e6:.1f} MB. "At most" is the upper 95 % bound of '
         'the paired drop; "before" is at the temperature that fp32 needs.'
@@ -122,5 +122,5 @@ def _recommendation(table: TowerTable) -> str:
     )
 
 
-def _row(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"

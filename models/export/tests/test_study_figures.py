@@ -8,6 +8,7 @@ import pytest
 
 from clipgate_export.judging import Readout, expected_calibration_error
 from clipgate_export.scores import Cosines
+from clipgate_export.study import chapter
 from clipgate_export.study.config import Ood
 from clipgate_export.study.figures import figures, mean, reliability
 from clipgate_export.study.judging import Reports
@@ -138,3 +139,12 @@ def test_the_table_has_a_line_a_row(row: dict) -> None:
     first, second = csv.DictReader(io.StringIO(table([row, failed])))
     assert (first["accuracy"], first["accuracy change low"], first["accuracy: jpeg"]) == ("0.25", "-0.03", "0.4")
     assert (second["error"], second["accuracy"]) == ("killed", "")
+
+
+def test_the_chapter_marks_what_is_worse(row: dict) -> None:
+    made = record([row])
+    made["images"]["ood"] = {"a": {"kind": "near", "images": 4}}
+    lines = chapter.table(made).splitlines()
+    assert lines[0].startswith("| model | method | bits | top-1 % | ECE % |")
+    assert lines[2].startswith("| <mine> | minmax | 8 | 25.0 (**-2.0** worse) | 25.0 (**-2.0**) |")
+    assert lines[-2:] == ["9 images of the labels, 4 of other things.", "<mine>: none."]
