@@ -147,4 +147,4 @@ def test_the_chapter_marks_what_is_worse(row: dict) -> None:
     lines = chapter.table(made).splitlines()
     assert lines[0].startswith("| model | method | bits | top-1 % | ECE % |")
     assert lines[2].startswith("| <mine> | minmax | 8 | 25.0 (**-2.0** worse) | 25.0 (**-2.0**) |")
-    assert lines[-2:] == ["9 images of the labels, 4 of other things.", "<mine>: none."]
+    assert lines[-2:] == ["9 images of the labels, 4 of other things.", "By the rule, <mine>: none."]

@@ -61,7 +61,7 @@ def table(record: dict) -> str:
     images = record["images"]
     outside = sum(other["images"] for other in images["ood"].values())
     lines += ["", f"{images['reporting']:,} images of the labels, {outside:,} of other things."]
-    lines += [f"{name}: {verdict['words']}." for name, verdict in record["shipped"].items()]
+    lines += [f"By the rule, {name}: {verdict['words']}." for name, verdict in record["shipped"].items()]
     return "\n".join(lines)
 
 
