@@ -17,13 +17,15 @@ from torch import Tensor, nn
 
 from .errors import UserError
 from .quantization.index import attribute
-from .quantization.levels import along, read_levels
+from .quantization.levels import QUANTIZED, dequantised, read_levels
 from .tower import HEADS, WIDTHS, ImageTower, ResidualBlock
 
 # Attention is simplified at export: the query takes in the scores' scale, its bias and that of the output what the
 # biases of key and value add.
 ATTENTION = re.compile(r"attention_(\d+)_(query|key|value|out)")
 QUERY_SCALE = (WIDTHS[-1] // HEADS) ** -0.5
+# What has weights of its own; a batch norm's are in its convolution.
+KINDS = (nn.Conv2d, nn.Linear, nn.LayerNorm)
 
 
 def with_weights_of(bundle: Path, examples: Tensor) -> ImageTower:
@@ -49,9 +51,6 @@ def with_weights_of(bundle: Path, examples: Tensor) -> ImageTower:
                 layer.bias.copy_(torch.from_numpy(bias))
     _set_statistics(tower, [(layers[name], norm) for name, norm in norms.items()], examples)
     return tower
-
-
-KINDS = (nn.Conv2d, nn.Linear, nn.LayerNorm)
 
 
 def _norms(tower: ImageTower) -> dict[str, nn.BatchNorm2d]:
@@ -93,16 +92,13 @@ def _layers(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     except (OSError, DecodeError) as error:
         raise UserError(f"{path}: cannot be read as an ONNX graph ({error})") from error
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    values: dict[str, np.ndarray] = {}
-    for constant in read_levels(model).constants.values():
-        levels = tensors[constant.quantised].astype(np.float32)
-        zero = float(tensors[constant.zero_point].ravel()[0])
-        values[constant.source] = (levels - zero) * along(tensors[constant.scale], constant.axis, levels.ndim)
+    constants = read_levels(model).constants.values()
+    values = {constant.source: dequantised(constant, tensors) for constant in constants}
     made = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     found = {}
     for node in model.graph.node:
         if node.op_type in ("Conv", "Gemm", "MatMul", "LayerNormalization"):
-            names = [made.get(name, "").removesuffix("_quantized") for name in node.input[1:]]
+            names = [made.get(name, "").removesuffix(QUANTIZED) for name in node.input[1:]]
             if names[0] in values:
                 name, weight, bias = _layer(node, names, values)
                 found[name] = weight, bias

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..quantization import levels as quantised
 from ..quantization.index import Index
-from ..quantization.levels import Activation, Constant, along, highest_level, read_levels
+from ..quantization.levels import Activation, Constant, dequantised, highest_level, read_levels
 from ..quantization.masks import FAR_BELOW
 from ..quantization.movement import MOVING
 from . import lsq
@@ -141,7 +141,7 @@ class Network(nn.Module):
             low = -high
         value = sources.get(constant.source)
         if value is None:
-            value = (stored.astype(np.float32) - zero) * along(scale, constant.axis, stored.ndim)
+            value = dequantised(constant, tensors)
         # An attention mask is no weight, and its range has to hold it.
         layer = constant.weight or constant.product is not None or value.ndim < 2
         learned = value.size > 1 and (layer or float(value.max() - value.min()) < FAR_BELOW)

@@ -118,6 +118,13 @@ def along(scale: np.ndarray, axis: int | None, rank: int) -> np.ndarray:
     return scale.reshape([-1 if place == axis % rank else 1 for place in range(rank)])
 
 
+def dequantised(constant: Constant, tensors: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What its levels stand for, f32, from the graph's initializers."""
+    levels = tensors[constant.quantised]
+    zero = int(tensors[constant.zero_point].ravel()[0])
+    return (levels.astype(np.float32) - zero) * along(tensors[constant.scale], constant.axis, levels.ndim)
+
+
 def whole_reciprocal(scale: np.ndarray | float) -> np.ndarray:
     """The next scale f32 from `scale` upwards whose reciprocal, in f32 too, is a whole number.
 
