@@ -85,10 +85,17 @@ def training(report: dict) -> str:
         f"| {epoch['epoch']} | {epoch['loss']:.3f} | {100 * epoch['held_out_top1']:.1f} % | {epoch['seconds']:.0f} |"
         for epoch in log
     )
+    again = (
+        "\n\nThe image tower's fp32 weights of that training are not kept. The graph that ships was quantised anew, by the "
+        "recipe that [the study of quantisation](../../src/docs/quantization.md) chose, from what the int8 weights of "
+        'an earlier bundle stand for: these are what "fp32" means below.'
+        if report["training"]["from_int8"]
+        else ""
+    )
     return f"""## Training
 
 {len(log)} epochs in cycles of {" and ".join(map(str, report["training"]["cycles"]))} (cosine with warm restarts), {hours:.1f} hours (CPU);
-top-1 on the temperature images {cycles}.
+top-1 on the temperature images {cycles}.{again}
 
 <details><summary>by epoch</summary>
 

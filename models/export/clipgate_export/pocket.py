@@ -3,7 +3,8 @@
     python -m clipgate_export.pocket --data ../../../shared/data --work ../../build/pocket -o ../pocket
 
 Towers whose weights are not in the work folder are trained first (hours on a CPU); delete them and their
-checkpoints to train again. The card's figures, the Rust tests' goldens and the outputs in the project's pages follow.
+checkpoints to train again. With `--image-from BUNDLE` the image tower is what that bundle's int8 weights stand for,
+quantised anew. The card's figures, the Rust tests' goldens and the outputs in the project's pages follow.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import onnx
 from onnx import ModelProto
 from open_clip.tokenizer import default_bpe
 
-from . import card, chapters, evaluate, goldens_pocket, htp_check, train, train_text
+from . import card, chapters, evaluate, goldens_pocket, htp_check, shipped, train, train_text
 from .bundle import Description, Origin, Selftest, TextEntry, bindings, to_json, write_bundle
 from .calibrate import calibration_record, fit_gate
 from .data import (
@@ -40,10 +41,11 @@ from .names import TEMPLATES, read_split
 from .onnx_model import graph_bytes
 from .pocket_bank import Development, choose
 from .preprocess import MEAN, STD, normalise
-from .quantize import quantize_tower
+from .quantize import IMAGE_RECIPES, quantize_tower
 from .spec import Preprocessing
 from .text_tower import CONTEXT_LENGTH
 from .tokenizer import tokenizer_json
+from .tower import ImageTower
 
 NEVER_TRAINED_PER_CLASS = 500
 TEXT_RANGE_NAMES = 600
@@ -75,6 +77,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="weights, checkpoints and fp32 graphs")
     parser.add_argument("-o", "--output", type=Path, required=True, help="models/pocket")
+    parser.add_argument(
+        "--image-from", type=Path, metavar="BUNDLE", help="weights of the image tower: this bundle's, int8"
+    )
     parser.add_argument("--no-report", action="store_true", help="leave the card and the pages as they are")
     arguments = parser.parse_args()
 
@@ -86,13 +91,14 @@ def main() -> None:
     splits = Splits.read(arguments.output / "splits.json")
     images = read_tiny_imagenet(arguments.data)
     splits.check(images, arguments.output / "splits.json")
-    towers = get_towers(arguments, images)
+    towers = get_towers(arguments, images, splits)
 
     say("quantising the image tower")
     image = quantize_tower(
         arguments.work / "image_fp32.onnx",
         normalise(images.decode(splits.held_out["quantisation"])),
         arguments.work / "image_int8.onnx",
+        IMAGE_RECIPES,
     )
     say(f"image tower: {image.recipe.words()}: {image.candidates}")
     say("quantising the text tower")
@@ -152,7 +158,11 @@ def main() -> None:
     say("measuring")
     command = chapters.binaries(project) / "clipgate"
     report = evaluate.measure(arguments.data, arguments.output, towers.image, towers.text, gate, command)
-    report["training"] = {"cycles": list(train.CYCLES), "epochs": towers.history}
+    report["training"] = {
+        "cycles": list(train.CYCLES),
+        "epochs": towers.history,
+        "from_int8": arguments.image_from is not None,
+    }
     report["quantisation"] = {
         "image": {"recipe": image.recipe.words(), "cosines": image.candidates},
         "text": {"recipe": text.recipe.words(), "cosines": text.candidates},
@@ -179,30 +189,39 @@ def say(words: str) -> None:
     print(words, file=sys.stderr, flush=True)
 
 
-def get_towers(arguments: argparse.Namespace, images: Images) -> Towers:
-    """Weights from the work folder, trained where they are missing."""
-    work, splits = arguments.work, arguments.output / "splits.json"
+def get_towers(arguments: argparse.Namespace, images: Images, splits: Splits) -> Towers:
+    """Both towers as graphs, which are written to the work folder too."""
+    work = arguments.work
+    tower, logit_scale, history = get_image_tower(arguments, images, splits)
     text_weights = work / "text_tower.safetensors"
     if not text_weights.exists():
         say("training the text tower")
         train_text.train(arguments.data, arguments.output, work)
-    image_weights = work / "image_tower.safetensors"
-    if not image_weights.exists():
-        say("training the image tower")
-        train.train(arguments.data, splits, work)
-    tower, logit_scale = load_image_tower(image_weights, made_from(images, splits))
     names, _ = read_named_text_embeddings(arguments.data)
     text_source = train_text.made_from(names, arguments.output / "text_split.json")
     image, text = export_image_tower(tower), export_text_tower(load_text_tower(text_weights, text_source))
     for name, model in (("image_fp32.onnx", image), ("text_fp32.onnx", text)):
         write_bytes(work / name, graph_bytes(model))
         onnx.checker.check_model(work / name)
-    log = work / "train_log.jsonl"
+    return Towers(image, text, float(np.float32(logit_scale)), history)
+
+
+def get_image_tower(
+    arguments: argparse.Namespace, images: Images, splits: Splits
+) -> tuple[ImageTower, float, list[dict]]:
+    """The tower, its logit scale and its log: of a bundle, or from the work folder, trained if they are missing."""
+    if arguments.image_from is not None:
+        return shipped.image_tower(arguments.image_from, images, splits)
+    weights, log = (arguments.work / name for name in ("image_tower.safetensors", "train_log.jsonl"))
+    splits_file = arguments.output / "splits.json"
+    if not weights.exists():
+        say("training the image tower")
+        train.train(arguments.data, splits_file, arguments.work)
+    tower, logit_scale = load_image_tower(weights, made_from(images, splits_file))
     try:
-        history = [json.loads(line) for line in log.read_text().splitlines()]
+        return tower, logit_scale, [json.loads(line) for line in log.read_text().splitlines()]
     except ValueError as error:
         raise UserError(f"{log}: not the log that the training wrote ({error})") from error
-    return Towers(image, text, float(np.float32(logit_scale)), history)
 
 
 def text_range_inputs(data: Path, models: Path) -> np.ndarray:

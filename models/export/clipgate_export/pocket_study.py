@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from onnx import ModelProto
 from open_clip.tokenizer import default_bpe
 
@@ -56,8 +55,7 @@ from .onnx_model import graph_bytes
 from .ood_tasks import NEAR_POCKET
 from .pocket import ARCHITECTURE, LICENCE, PREPROCESSING, PROMPT_TEMPLATE, SOURCE
 from .pocket_bank import labels
-from .preprocess import normalise
-from .shipped import with_weights_of
+from .shipped import image_tower
 from .study.methods import METHODS
 from .text_tower import CONTEXT_LENGTH
 from .tokenizer import tokenizer_json
@@ -68,7 +66,6 @@ PRETRAINED = ("underconfident", "overconfident")
 TRAINING_PER_CLASS, RANGES_PER_CLASS = 60, 2
 # Every row sees the images that report several times, so that these are what a study takes its hours for.
 REPORTING_PER_CLASS, REPORTING_PER_LABEL, OOD_IMAGES = 10, 30, 300
-STATISTICS_IMAGES = 1024
 # Weights per channel are what pocket ships with, not what the trained methods learn.
 METHODS_COMPARED = tuple(name for name in METHODS if name != "minmax-channel")
 # The archives of other images that are sorted into folders.
@@ -126,9 +123,7 @@ def main() -> None:
         weights = arguments.towers / name / "image_tower.safetensors"
         tower, scale = load_image_tower(weights, made_from(images, splits_file))
         write_source(sources / name, name, export_image_tower(tower), None, bank, scale)
-    some = images.decode(splits.held_out["quantisation"])[:STATISTICS_IMAGES]
-    shipped = with_weights_of(arguments.models, torch.from_numpy(normalise(some)))
-    scale = json.loads((arguments.models / "manifest.json").read_text())["logit_scale"]
+    shipped, scale, _ = image_tower(arguments.models, images, splits)
     own = Bank.read((arguments.models / LABELS).read_bytes())
     write_source(sources / "pocket", "pocket", export_image_tower(shipped), text, own, scale)
 

@@ -5,6 +5,7 @@ these levels stand for. A convolution's norm gets the statistics of some images,
 it then computes the same in training, where a norm goes by its batch, as afterwards.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from google.protobuf.message import DecodeError
 from onnx import NodeProto, numpy_helper
 from torch import Tensor, nn
 
+from .data import Images, Splits
 from .errors import UserError
+from .preprocess import normalise
 from .quantization.index import attribute
 from .quantization.levels import QUANTIZED, dequantised, read_levels
 from .tower import HEADS, WIDTHS, ImageTower, ResidualBlock
@@ -26,6 +29,23 @@ ATTENTION = re.compile(r"attention_(\d+)_(query|key|value|out)")
 QUERY_SCALE = (WIDTHS[-1] // HEADS) ** -0.5
 # What has weights of its own; a batch norm's are in its convolution.
 KINDS = (nn.Conv2d, nn.Linear, nn.LayerNorm)
+STATISTICS_IMAGES = 1024
+
+
+def image_tower(bundle: Path, images: Images, splits: Splits) -> tuple[ImageTower, float, list[dict]]:
+    """What models/pocket ships: the tower, its logit scale, and the log of its training by epoch."""
+    some = images.decode(splits.held_out["quantisation"][:STATISTICS_IMAGES])
+    tower = with_weights_of(bundle, torch.from_numpy(normalise(some)))
+    read = {}
+    for name in ("manifest.json", "report.json"):
+        try:
+            read[name] = json.loads((bundle / name).read_text())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{bundle / name}: cannot be read ({error})") from error
+    try:
+        return tower, float(read["manifest.json"]["logit_scale"]), read["report.json"]["training"]["epochs"]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{bundle}: manifest.json or report.json are not those of pocket ({error})") from error
 
 
 def with_weights_of(bundle: Path, examples: Tensor) -> ImageTower:

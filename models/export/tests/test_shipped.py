@@ -1,17 +1,22 @@
 """The tower that ships, back as a module: it says what the graph says, in training as afterwards."""
 
+import io
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
+from clipgate_export.data import Images, Splits
 from clipgate_export.errors import UserError
 from clipgate_export.graph import Graph
 from clipgate_export.preprocess import decode, normalise, resize_and_crop
-from clipgate_export.shipped import with_weights_of
+from clipgate_export.shipped import image_tower, with_weights_of
 from clipgate_export.tower import ImageTower
 
 POCKET = Path(__file__).parents[2] / "pocket"
@@ -64,3 +69,24 @@ def test_another_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "image_encoder.onnx").write_bytes(b"no graph")
     with pytest.raises(UserError, match=r"image_encoder.onnx: cannot be read"):
         with_weights_of(tmp_path, torch.zeros(1, 3, 64, 64))
+
+
+def test_scale_and_log_come_with_the_tower_and_are_missed_by_name(blocks: np.ndarray, tmp_path: Path) -> None:
+    jpegs = []
+    for block in blocks:
+        file = io.BytesIO()
+        Image.fromarray(block).save(file, "JPEG")
+        jpegs.append(file.getvalue())
+    images = Images(jpegs, ["n00000000"] * len(jpegs))
+    splits = replace(Splits.read(POCKET / "splits.json"), held_out={"quantisation": list(range(len(jpegs)))})
+    for name in ("image_encoder.onnx", "manifest.json", "report.json"):
+        shutil.copy(POCKET / name, tmp_path)
+    _, scale, log = image_tower(tmp_path, images, splits)
+    assert scale == json.loads((POCKET / "manifest.json").read_text())["logit_scale"]
+    assert [record["epoch"] for record in log] == list(range(1, len(log) + 1))
+    (tmp_path / "report.json").write_text('{"training": 3}')
+    with pytest.raises(UserError, match="not those of pocket"):
+        image_tower(tmp_path, images, splits)
+    (tmp_path / "report.json").unlink()
+    with pytest.raises(UserError, match="report.json: cannot be read"):
+        image_tower(tmp_path, images, splits)
