@@ -6,7 +6,7 @@
 `--towers` holds a folder for each pre-training (`clipgate_export.train --as ... -o TOWERS/underconfident`) and the
 text tower (`clipgate_export.train_text -o TOWERS/text`). study.toml compares the two pre-trainings, which know all
 trained classes as labels. shipping.toml has pocket as it ships, its int8 weights taken for fp32, with its own label
-bank and the text tower: the method that the bundle ships with is chosen there.
+bank and the text tower: the method that the bundle ships with is chosen there. It is made without pre-trainings, too.
 """
 
 import argparse
@@ -119,9 +119,10 @@ def main() -> None:
         [],
         np.empty((0, 512), np.float32),
     )
-    for name in PRETRAINED:
-        weights = arguments.towers / name / "image_tower.safetensors"
-        tower, scale = load_image_tower(weights, made_from(images, splits_file))
+    weights = {name: arguments.towers / name / "image_tower.safetensors" for name in PRETRAINED}
+    untrained = [path for path in weights.values() if not path.exists()]
+    for name, path in weights.items() if not untrained else ():
+        tower, scale = load_image_tower(path, made_from(images, splits_file))
         write_source(sources / name, name, export_image_tower(tower), None, bank, scale)
     shipped, scale, _ = image_tower(arguments.models, images, splits)
     own = Bank.read((arguments.models / LABELS).read_bytes())
@@ -131,14 +132,20 @@ def main() -> None:
         f'[[ood]]\nname = "{name}"\nkind = "{kind}"\nimages = "images/{folder}"\n' for name, kind, folder in others
     ]
     studies = (
-        ("study.toml", METHODS_COMPARED, [8, 4], "", PRETRAINED),
-        ("shipping.toml", tuple(METHODS), [8], OF_LABELS, ("pocket",)),
+        ("study.toml", METHODS_COMPARED, [32, 8, 4], "", PRETRAINED),
+        ("shipping.toml", tuple(METHODS), [32, 8], OF_LABELS, ("pocket",)),
     )
+    if untrained:
+        print(
+            f"{untrained[0]}: no such file: study.toml, which compares the pre-trainings, is left out", file=sys.stderr
+        )
+        studies = studies[1:]
     for file, methods, bits, of, named in studies:
         config = CONFIG.format(methods=json.dumps(methods), bits=bits, of=of)
         models = [f'[[source]]\nname = "{name}"\nbundle = "sources/{name}"\n' for name in named]
         write_bytes(arguments.output / file, "\n".join([config, *tables, *models]).encode())
-    print(f"{arguments.output}: study.toml, shipping.toml and all that they name are written", file=sys.stderr)
+    files = " and ".join(study[0] for study in studies)
+    print(f"{arguments.output}: {files} and all that is named there are written", file=sys.stderr)
 
 
 def lay_out(data: Path, images: Images, splits: Splits, folder: Path) -> list[tuple[str, str, str]]:

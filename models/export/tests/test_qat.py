@@ -23,6 +23,7 @@ from clipgate_export.graph import Graph
 from clipgate_export.lint import NOTE, lint
 from clipgate_export.qat import command, lsq
 from clipgate_export.qat.plan import METHODS, Examples, Options, Plan, Texts
+from clipgate_export.qat.start import start
 from clipgate_export.qat.training import CHECKPOINT, CURVE, IMAGE, LOG, REPORT, TEXT, train
 from clipgate_export.quantization.engine import quantize
 from clipgate_export.quantization.levels import highest_level, read_levels, whole_reciprocal
@@ -121,6 +122,26 @@ def test_the_graph_is_the_trained_network(clip_fp32: Path, tmp_path: Path, metho
     assert json.loads((tmp_path / REPORT).read_text())["graphs"]["image"]["sha256"] == made.sha256
 
 
+@pytest.mark.parametrize("method", ["lsq", "lsq-distil"])
+def test_at_32_bits_the_fp32_tower_itself_is_trained(clip_fp32: Path, tmp_path: Path, method: str) -> None:
+    asked = plan(clip_fp32, method, 32)
+    made = train(asked, tmp_path, progress=False).graphs["image"]
+    # Sums in another order are all that may part PyTorch from ONNX Runtime, and the steps are few and small.
+    assert made.to_trained >= 1 - 1e-6
+    assert 0.99 < made.to_fp32 < 1
+    model = onnx.load(tmp_path / IMAGE)
+    assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in model.graph.node}
+    untrained = start(clip_fp32, 32, lambda: (asked.examples.batch([row], None).numpy() for row in range(8)))
+    x = asked.examples.batch([0, 1, 2], None)
+    with torch.no_grad():
+        torch.testing.assert_close(untrained.student(x), untrained.teacher(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_rotation_of_what_is_not_rounded_is_refused(clip_fp32: Path) -> None:
+    with pytest.raises(UserError, match="rot-lsq in 32 bits: a rotation changes nothing"):
+        plan(clip_fp32, "rot-lsq", 32)
+
+
 def test_scales_per_channel_are_learned(clip_fp32: Path, tmp_path: Path) -> None:
     report = train(plan(clip_fp32, options=replace(SHORT, per_channel=True)), tmp_path, progress=False)
     assert report.graphs["image"].to_trained >= 0.9999
@@ -134,6 +155,11 @@ def test_pockets_tower_trains(tiny_tower: ImageTower, tmp_path: Path) -> None:
     for method in ("lsq", "rot-lsq"):
         asked = Plan(tmp_path / "fp32.onnx", method, 4, drawn_images(64), drawn_texts(512), SHORT)
         assert train(asked, tmp_path / method, progress=False).graphs["image"].to_trained >= 0.9999
+    # Its quantised graph has no Relu: the levels end where they cut.
+    asked = Plan(tmp_path / "fp32.onnx", "lsq-distil", 32, drawn_images(64), drawn_texts(512), replace(SHORT, steps=1))
+    made = train(asked, tmp_path / "fp32", progress=False).graphs["image"]
+    assert made.to_trained >= 1 - 1e-6
+    assert json.loads((tmp_path / "fp32" / LOG).read_text())["features"] < 1e-6
 
 
 def test_a_tower_of_convolutions_trains_but_is_not_rotated(tmp_path: Path) -> None:

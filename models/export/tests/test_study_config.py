@@ -60,7 +60,7 @@ def test_methods_and_training_may_be_left_out(tmp_path: Path) -> None:
     ("old", "new", "says"),
     [
         ('"lsq"', '"lsq2"', "methods: 'lsq2' is unknown; there are minmax,"),
-        ("[4, 8]", "[4, 5]", "bits: 5; weights take 8, 6, 4"),
+        ("[4, 8]", "[4, 5]", "bits: 5; weights take 32, 8, 6, 4"),
         ("[4, 8]", "[]", "bits: []: give a list"),
         ("seed = 7", "seed = -1", "seed: -1 is below 0"),
         ("seed = 7", "sed = 7", "sed: no such key; the nearest is 'seed'"),

@@ -16,11 +16,10 @@ from ..images import ImageFolder
 from ..judging import Readout
 from ..preprocess import decode, to_square
 from ..quantization.command import add_preprocessing_arguments, preprocessing_of
-from ..quantization.recipe import WEIGHT_BITS
 from ..spec import Preprocessing
 from ..subject import USUAL_LOGIT_SCALE, Subject, TextEncoder, read_bank
 from ..text_tokenizer import TextTokenizer
-from .plan import METHODS, SEED, Examples, Options, Plan, Texts
+from .plan import BITS, METHODS, SEED, Examples, Options, Plan, Texts
 from .training import train
 
 CLIP_TEMPLATE = "a photo of a {}."
@@ -36,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt-template", default=CLIP_TEMPLATE, help="default: %(default)s")
     parser.add_argument("--train-text", action="store_true", help="train and quantise the text tower as well")
     parser.add_argument("--method", required=True, help=f"one of {', '.join(METHODS)}")
-    parser.add_argument("--bits", type=int, choices=WEIGHT_BITS, default=8, help="of the weights; activations have 8")
+    parser.add_argument("--bits", type=int, choices=BITS, default=8, help="of the weights; 32: nothing is rounded")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of graph, checkpoint, log and report")
     parser.add_argument("--steps", type=int, default=usual.steps, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=usual.batch, help="images a step, default: %(default)s")

@@ -1,10 +1,10 @@
-"""A graph as a PyTorch module: a QDQ graph learns its weights and scales, an fp32 graph is what it is compared with.
+"""A graph as a PyTorch module: a QDQ graph learns its weights and scales, an fp32 graph its weights or nothing.
 
 The module runs the very nodes of the graph that will be shipped, so that the trained numbers only have to be written
 back: there is no second description of the tower that could differ.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,9 +40,16 @@ class Trained:
 class Network(nn.Module):
     """Inputs [B, ...] of the graph's own element type to embeddings f32 [B, D]."""
 
-    def __init__(self, model: ModelProto, sources: Mapping[str, np.ndarray] | None = None, bits: int = 8) -> None:
+    def __init__(
+        self,
+        model: ModelProto,
+        sources: Mapping[str, np.ndarray] | None = None,
+        bits: int = 8,
+        learned: Collection[str] = (),
+    ) -> None:
         """`sources` holds the fp32 values of the constants that are quantised, `bits` are those of the weights.
 
+        `learned` names constants that are trained without being quantised.
         Raises UserError for an operator that is not known here.
         """
         super().__init__()
@@ -59,7 +66,8 @@ class Network(nn.Module):
             self._add_step(activation.scale, torch.tensor(tensors[activation.scale].reshape(())))
             self._zeros[activation.scale] = int(tensors[activation.zero_point])
         self._steps = [_step(index, node, tensors) for node in model.graph.node]
-        self._add_fixed(tensors)
+        self._learned = [name for name in learned if name in tensors]
+        self._add_unquantised(tensors)
         self._last = {name: place for place, node in enumerate(model.graph.node) for name in node.input}
         self._repeated = _repeated(model)
 
@@ -67,6 +75,12 @@ class Network(nn.Module):
     def values(self) -> list[nn.Parameter]:
         """Weights and biases."""
         return [p for name, p in self.named_parameters() if name.startswith("value")]
+
+    @property
+    def learned(self) -> list[str]:
+        """What the quantised constants that are learned are called in the fp32 graph."""
+        pairs = ((trained.constant.source, getattr(self, trained.value)) for trained in self._constants)
+        return [source for source, value in pairs if isinstance(value, nn.Parameter)]
 
     @property
     def scales(self) -> list[nn.Parameter]:
@@ -90,7 +104,7 @@ class Network(nn.Module):
                 x = made[node.input[0]]
                 made[node.output[0]] = x if place in self._repeated else self._quantised(node, x)
             else:
-                given = [made.get(name, self._fixed(name)) if name else None for name in node.input]
+                given = [made.get(name, self._unquantised(name)) if name else None for name in node.input]
                 found = OPERATORS[node.op_type](step, given)
                 made.update(zip(node.output, found if isinstance(found, (tuple, list)) else [found], strict=False))
             for name in node.input:
@@ -106,8 +120,9 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def numbers(self) -> dict[str, np.ndarray]:
-        """Scales f32 and integer levels by the names of the graph's initializers, as the forward pass uses them."""
-        found: dict[str, np.ndarray] = {}
+        """Scales f32, integer levels and what is not quantised by the names of the graph's initializers, as the forward
+        pass uses them."""
+        found = {name: getattr(self, self._names[name]).cpu().numpy() for name in self._learned}
         for name in self._floors:
             found[name] = self._step_of(name).cpu().numpy()
         for activation in self._levels.activations.values():
@@ -169,7 +184,7 @@ class Network(nn.Module):
             self._add("step", name, first.float(), learned)
             self._floors[name] = float(first.min()) * SMALLEST_STEP
 
-    def _add_fixed(self, tensors: Mapping[str, np.ndarray]) -> None:
+    def _add_unquantised(self, tensors: Mapping[str, np.ndarray]) -> None:
         """Float constants that no DequantizeLinear makes, and tables that computed indices go into."""
         known = set(self._names)
         for step in self._steps:
@@ -178,9 +193,10 @@ class Network(nn.Module):
             for name in step.node.input:
                 if name in tensors and name not in known:
                     known.add(name)
-                    self._add("fixed", name, torch.tensor(tensors[name]), learned=False)
+                    learned = name in self._learned
+                    self._add("value" if learned else "fixed", name, torch.tensor(tensors[name]), learned)
 
-    def _fixed(self, name: str) -> Tensor | None:
+    def _unquantised(self, name: str) -> Tensor | None:
         return getattr(self, self._names[name]) if name in self._names else None
 
     def _step_of(self, name: str) -> Tensor:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from ..augment import Views, augment
 from ..errors import UserError
-from ..quantization.recipe import WEIGHT_BITS
+from ..quantization.recipe import FP32_BITS, WEIGHT_BITS
 
 SEED = 20261123
+# Of weights; at 32 nothing is rounded, and what changes is the training's doing.
+BITS = (FP32_BITS, *WEIGHT_BITS)
 # A trained tower needs no views that stray far: half of an image's area and more, nothing mixed.
 VIEWS = Views(area=(0.5, 1.0), aspect=(0.8, 1.25), jpeg_share=0.0, mix_share=0.0)
 
@@ -130,8 +132,10 @@ class Plan:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise UserError(f"method {self.method!r}: one of {', '.join(METHODS)}")
-        if self.bits not in WEIGHT_BITS:
-            raise UserError(f"{self.bits} bits: weights take one of {', '.join(map(str, WEIGHT_BITS))}")
+        if self.bits not in BITS:
+            raise UserError(f"{self.bits} bits: weights take one of {', '.join(map(str, BITS))}")
+        if self.bits == FP32_BITS and METHODS[self.method].rotated:
+            raise UserError(f"{self.method} in 32 bits: a rotation changes nothing where nothing is rounded")
         if len(self.examples) < 2:
             raise UserError(f"{len(self.examples)} training images: at least 2 are needed, some thousand are better")
         rows = len(self.texts.embeds)
@@ -147,13 +151,17 @@ class Plan:
         return self.options.seed if METHODS[self.method].rotated else None
 
     @property
+    def activation_bits(self) -> int:
+        return FP32_BITS if self.bits == FP32_BITS else 8
+
+    @property
     def feature_weight(self) -> float:
         asked = self.options.feature_weight
         return METHODS[self.method].feature_weight if asked is None else asked
 
     @property
     def words(self) -> str:
-        return f"{self.method}, w{self.bits}a8"
+        return f"{self.method}, w{self.bits}a{self.activation_bits}"
 
     def identity(self) -> str:
         options = {k: v for k, v in asdict(self.options).items() if k not in ("checkpoint_steps", "device")}

@@ -11,7 +11,7 @@ from ..quantization.levels import read_levels
 from ..quantization.masks import bounded
 from ..quantization.observe import Batches, observe_extremes
 from ..quantization.qdq import quantise
-from ..quantization.recipe import Recipe
+from ..quantization.recipe import FP32_BITS, Recipe
 from ..quantization.store import Store
 from .network import Network
 
@@ -33,7 +33,10 @@ def start(
     percentile: float = 99.0,
     progress: bool = True,
 ) -> Start:
-    """`batches` yields the inputs that set the activations' first ranges, [1, ...] each."""
+    """`batches` yields the inputs that set the activations' first ranges, [1, ...] each.
+
+    At 32 `bits` nothing is rounded: the fp32 graph learns what the quantised one would.
+    """
     model, _ = prepare(fp32, rotation)
     with Store(model) as store:
         del model
@@ -44,4 +47,6 @@ def start(
     teacher = Network(whole).requires_grad_(False)
     wanted = {constant.source for constant in read_levels(graph).constants.values()}
     sources = {t.name: numpy_helper.to_array(t) for t in whole.graph.initializer if t.name in wanted}
+    if bits == FP32_BITS:
+        return Start(Network(whole, learned=Network(graph, sources).learned), teacher)
     return Start(Network(graph, sources, bits), teacher)

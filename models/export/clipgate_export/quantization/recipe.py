@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 CALIBRATORS = ("minmax", "quantile", "percentile", "entropy")
 # ONNX has no type of 6 bits, and ONNX Runtime no kernels for 4: both are levels of int8, stored in 8 bits.
 WEIGHT_BITS = (8, 6, 4)
+FP32_BITS = 32
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 seed = 1
 methods = ["minmax", "lsq-distil"]       # default: all
-bits = [8, 4]                            # of weights; activations have 8
+bits = [32, 8, 4]                        # of weights; activations have 8; 32: trained with nothing rounded
 [images]
 ranges = "images/ranges"                 # photos that set quantisation ranges
 training = "images/training"             # one folder a label; only where a method trains
@@ -30,8 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..qat.plan import Options
-from ..quantization.recipe import WEIGHT_BITS
+from ..qat.plan import BITS, Options
 from .methods import METHODS
 
 KINDS = ("near", "far")
@@ -155,8 +154,8 @@ def _study(path: Path, table: _Table) -> Study:
             raise table.wrong("methods", f"{method!r} is unknown; there are {', '.join(METHODS)}")
     bits = _listed(table, "bits", int, [8])
     for width in bits:
-        if width not in WEIGHT_BITS:
-            raise table.wrong("bits", f"{width}; weights take {', '.join(map(str, WEIGHT_BITS))}")
+        if width not in BITS:
+            raise table.wrong("bits", f"{width}; weights take {', '.join(map(str, BITS))}")
     seed = table.take("seed", int, 0)
     if seed < 0:
         raise table.wrong("seed", f"{seed} is below 0")

@@ -13,12 +13,12 @@ from ..errors import UserError
 from ..files import write_bytes
 from ..graph import Graph
 from ..methods_table import interleaved_speeds
+from ..quantization.recipe import FP32_BITS
 from .corrupted import corrupted
 from .figures import figures, reliability
 from .inputs import Inputs, rows_of
 from .judging import Reports, accuracy, bundle, embeddings, judge
 from .making import Made, make
-from .methods import FP32_BITS
 from .rows import FP32, TEMPORARY, WORK, Row, digest
 
 SPEED_ROUNDS = 5

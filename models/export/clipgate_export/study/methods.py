@@ -3,18 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..qat.plan import BITS
 from ..quantization.recipe import WEIGHT_BITS, Recipe
 
 # Layers that hurt most stay in fp32 until the mean cosine to fp32 is this: what `clipgate-export table` asks too.
 MIXED_TARGET = 0.9999
-FP32_BITS = 32
 
 
 @dataclass(frozen=True)
 class Method:
     """`recipe` makes the recipe of some bits and a seed; None where the tower is trained (see `qat.plan.METHODS`).
 
-    `bits` are those of the weights that are worth a row: below 8, training and the two simplest ways without it.
+    `bits` are those of the weights that are worth a row: below 8, training and the two simplest ways without it; 32 is
+    the same training with nothing rounded, which tells the two apart.
     """
 
     bits: tuple[int, ...]
@@ -33,7 +34,7 @@ METHODS: dict[str, Method] = {
     "smoothquant": Method((8,), lambda bits, _: Recipe(smooth_alpha=0.5, weight_bits=bits)),
     "mixed": Method((8,), lambda bits, _: Recipe(target_cosine=MIXED_TARGET, weight_bits=bits)),
     "rotation": Method(WEIGHT_BITS, lambda bits, seed: Recipe(rotation=seed, weight_bits=bits)),
-    "lsq": Method(WEIGHT_BITS),
-    "lsq-distil": Method(WEIGHT_BITS),
+    "lsq": Method(BITS),
+    "lsq-distil": Method(BITS),
     "rot-lsq": Method(WEIGHT_BITS),
 }

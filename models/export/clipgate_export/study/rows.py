@@ -5,8 +5,9 @@ import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
+from ..quantization.recipe import FP32_BITS
 from .inputs import Inputs, Model
-from .methods import FP32_BITS, METHODS
+from .methods import METHODS
 
 FP32 = "fp32"
 IMAGE, BOTH = "vision", "vision + text"
@@ -34,7 +35,7 @@ class Row:
     @property
     def name(self) -> str:
         both = ", vision + text" if self.towers == BOTH else ""
-        width = "" if self.method == FP32 else f", w{self.bits}a8"
+        width = "" if self.method == FP32 else f", w{self.bits}" + ("" if self.bits == FP32_BITS else "a8")
         return f"{self.source}: {self.method}{width}{both}"
 
 
