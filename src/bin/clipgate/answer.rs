@@ -204,10 +204,30 @@ fn set(decision: &Decision) -> Vec<&str> {
 fn describe(candidate: &Candidate, relative: bool) -> String {
     match candidate.probability.filter(|_| relative) {
         Some(probability) => format!("{} {}", candidate.label, percent(probability)),
-        None => format!("{} at cosine {:.2}", candidate.label, candidate.similarity),
+        None => format!(
+            "{} at cosine {}",
+            candidate.label,
+            cosine(candidate.similarity)
+        ),
     }
+}
+
+/// Two digits; a zero bears no sign.
+fn cosine(similarity: f32) -> String {
+    format!("{:.2}", (similarity * 100.0).round() / 100.0 + 0.0)
 }
 
 pub(crate) fn percent(probability: f32) -> String {
     format!("{:.0} %", probability * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cosine;
+
+    #[test]
+    fn a_cosine_of_nearly_nothing_bears_no_sign() {
+        assert_eq!(cosine(-0.004), "0.00");
+        assert_eq!(cosine(-0.006), "-0.01");
+    }
 }
