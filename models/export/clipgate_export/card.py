@@ -86,9 +86,11 @@ def training(report: dict) -> str:
         for epoch in log
     )
     again = (
-        "\n\nThe image tower's fp32 weights of that training are not kept. The graph that ships was quantised anew, by the "
-        "recipe that [the study of quantisation](../../src/docs/quantization.md) chose, from what the int8 weights of "
-        'an earlier bundle stand for: these are what "fp32" means below.'
+        """
+
+The image tower's fp32 weights of that training are not kept. The graph that ships was quantised anew, by the recipe
+that [the study of quantisation](../../src/docs/quantization.md) chose, from what the int8 weights of an earlier bundle
+stand for: these are what "fp32" means below."""
         if report["training"]["from_int8"]
         else ""
     )
