@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! $ cargo run --release --example own_labels -- examples/photos/coffee.jpg cat teapot goldfish
-//! teapot               cosine 0.016
-//! cat                  cosine -0.028
+//! teapot               cosine 0.009
+//! cat                  cosine -0.042
 //! goldfish             cosine -0.055
 //! not sure (Transferred calibration)
 //! ```
