@@ -7,6 +7,7 @@ import java.util.concurrent.Executor
 import java.util.concurrent.Executors
 import java.util.concurrent.RejectedExecutionException
 import java.util.concurrent.TimeUnit
+import java.util.concurrent.atomic.AtomicInteger
 import org.junit.After
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -189,6 +190,20 @@ class LiveTest {
             for (n in 0L until 5) live.push(Fixture.scene(), n)
             assertTrue(live.finish(10_000).answered >= 1)
         }
+    }
+
+    /** An Error as well: what ends the thread that delivers ends the app on Android. */
+    @Test
+    fun anExecutorWithoutAThreadIsAskedAgain() {
+        val calls = AtomicInteger()
+        val short = Executor { if (calls.getAndIncrement() == 0) throw OutOfMemoryError("no thread") else it.run() }
+        start(everyFrame, short).use { live ->
+            live.push(Fixture.scene(), 0)
+            await("the first call") { calls.get() == 1 }
+            live.push(Fixture.scene(), 1)
+            await("the second answer") { answers.size == 1 }
+        }
+        assertEquals(1L, answers.first().frame)
     }
 
     @Test

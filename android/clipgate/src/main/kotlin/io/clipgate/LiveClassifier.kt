@@ -60,11 +60,11 @@ public class LiveClassifier private constructor(
      * @throws ClipgateException [ErrorCode.CALLER] if the frame's geometry does not fit its bytes, if a buffer is not
      *   direct, or if the timestamp is not above the last one's: the frame does not count then; [ErrorCode.CLOSED].
      */
-    public fun push(frame: Frame, timestampNanos: Long): LiveStatus = liveStatus(
-        native {
-            Native.push(open(), timestampNanos, frame.layout(), frame.buffer(0), frame.buffer(1), frame.buffer(2))
-        },
-    )
+    public fun push(frame: Frame, timestampNanos: Long): LiveStatus = native {
+        liveStatus(
+            Native.push(open(), timestampNanos, frame.layout(), frame.buffer(0), frame.buffer(1), frame.buffer(2)),
+        )
+    }
 
     /** How the stream is doing. */
     public fun status(): LiveStatus = control(Command.STATUS)
@@ -103,7 +103,7 @@ public class LiveClassifier private constructor(
     }
 
     private fun control(command: Command, limitMillis: Long = 0): LiveStatus =
-        liveStatus(native { Native.control(open(), command.ordinal, limitMillis) })
+        native { liveStatus(Native.control(open(), command.ordinal, limitMillis)) }
 
     private fun open(): Long = handle.get().also {
         if (it == CLOSED) {
@@ -133,7 +133,8 @@ public class LiveClassifier private constructor(
             }
             try {
                 executor.execute(delivery)
-            } catch (refused: RuntimeException) {
+            } catch (refused: Throwable) {
+                // Also an Error: that the system has no thread for it, say. What ends this thread ends the app.
                 Log.w(LOG_TAG, "a live stream's executor does not take a call of the listener", refused)
                 if (idle.availablePermits() == 0) idle.release()
             }
@@ -150,7 +151,7 @@ public class LiveClassifier private constructor(
 
     private fun receive(handle: Long): LiveEvent? =
         try {
-            native { Native.receive(handle) }?.let(answers::event)
+            native { Native.receive(handle)?.let(answers::event) }
         } catch (failure: ClipgateException) {
             if (failure.code == ErrorCode.CLOSED) null else LiveEvent.Failed(failure)
         }
