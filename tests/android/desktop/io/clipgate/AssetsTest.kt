@@ -3,7 +3,16 @@ package io.clipgate
 import android.content.Context
 import android.content.res.AssetManager
 import android.os.ParcelFileDescriptor
+import io.clipgate.coroutines.openClassifier
 import java.io.File
+import java.util.concurrent.CountDownLatch
+import java.util.concurrent.Executor
+import kotlin.concurrent.thread
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.asCoroutineDispatcher
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.runBlocking
 import org.junit.After
 import org.junit.Assert.assertEquals
 import org.junit.Before
@@ -36,8 +45,9 @@ class AssetsTest {
         assertNothingIsOpen()
     }
 
-    private fun open(directory: String = "models/pocket") =
-        Classifier.open(Context(AssetManager(apk, entries)), directory)
+    private val context get() = Context(AssetManager(apk, entries))
+
+    private fun open(directory: String = "models/pocket") = Classifier.open(context, directory)
 
     @Test
     fun answersAreThoseOfTheDirectory() {
@@ -59,6 +69,25 @@ class AssetsTest {
         for (directory in listOf("models/pocket", "models/pocket/", "/models/pocket")) open(directory).close()
         val atTheRoot = entries.mapKeys { (name, _) -> name.removePrefix("models/pocket/") }
         Classifier.open(Context(AssetManager(apk, atTheRoot)), "").close()
+    }
+
+    /** A caller that is cancelled meanwhile never gets it: a screen that was left while it loads. */
+    @Test
+    fun whatIsOpenedForACancelledCallerIsClosed() = runBlocking {
+        val opened = CountDownLatch(1)
+        val opener = Executor { block ->
+            thread {
+                block.run()
+                opened.countDown()
+            }
+        }.asCoroutineDispatcher()
+        val caller = launch(start = CoroutineStart.UNDISPATCHED) {
+            openClassifier(context, "models/pocket", dispatcher = opener)
+        }
+        // The loop in which the caller would go on stands still here.
+        opened.await()
+        assertEquals(1, Clipgate.openHandles())
+        caller.cancelAndJoin()
     }
 
     @Test

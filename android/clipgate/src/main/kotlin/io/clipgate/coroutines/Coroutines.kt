@@ -10,6 +10,7 @@ import io.clipgate.LiveAnswer
 import io.clipgate.LiveClassifier
 import io.clipgate.LiveListener
 import io.clipgate.LiveOptions
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.channels.awaitClose
@@ -18,13 +19,22 @@ import kotlinx.coroutines.flow.callbackFlow
 import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.withContext
 
-/** [Classifier.open] on a thread that may wait. */
+/** [Classifier.open] on a thread that may wait. One that is opened for a caller who was cancelled meanwhile is closed. */
 public suspend fun openClassifier(
     context: Context,
     assetDirectory: String,
     options: ClassifierOptions = ClassifierOptions.DEFAULT,
     dispatcher: CoroutineDispatcher = Dispatchers.IO,
-): Classifier = withContext(dispatcher) { Classifier.open(context, assetDirectory, options) }
+): Classifier {
+    var opened: Classifier? = null
+    try {
+        return withContext(dispatcher) { Classifier.open(context, assetDirectory, options).also { opened = it } }
+    } catch (cancelled: CancellationException) {
+        // A cancelled caller does not get what `withContext` returns.
+        opened?.close()
+        throw cancelled
+    }
+}
 
 /** [Classifier.classify] on a thread that may compute. A frame that is being answered cannot be cancelled. */
 public suspend fun Classifier.classifyOn(
