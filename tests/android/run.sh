@@ -83,12 +83,17 @@ native=${CARGO_TARGET_DIR:-$PWD/target}/debug
 mkdir -p "$build/cases"
 onnxruntime=${ORT_DYLIB_PATH:-$(ls "${XDG_CACHE_HOME:-$HOME/.cache}"/clipgate/onnxruntime/*-"$(uname -m)"/libonnxruntime.so)}
 "$native/examples/android_oracle" "$onnxruntime" "$build/cases" examples/photos/*.jpg
-"$native/clipgate" classify --format json examples/photos/*.jpg 2>/dev/null |
-    python3 -c '
+# What the command says to the example photos.
+command_says() {
+    "$native/clipgate" classify --format json "$@" examples/photos/*.jpg 2>/dev/null | python3 -c '
 import json, pathlib, sys
 for answer in map(json.loads, sys.stdin):
     print(pathlib.Path(answer["image"]).stem, answer["label"] or answer["reason"], answer["confidence"] or "", sep="\t")
-' >"$build/cases/command.tsv"
+'
+}
+command_says >"$build/cases/command.tsv"
+echo "espresso,teapot,goldfish" >"$build/cases/words.txt"
+command_says --labels "$(cat "$build/cases/words.txt")" >"$build/cases/words.tsv"
 
 # Runs test classes against the native library in a directory.
 java_tests() {

@@ -124,7 +124,12 @@ impl<'a> Labels<'a> {
             return Ok(None);
         };
         let mut encoder = TextEncoder::open(runtime, bundle, session)?;
-        Ok(Some(encoder.label_bank(names, &self.templates, |_| {})?))
+        let bank = encoder.label_bank(names, &self.templates, |_| {})?;
+        // As the command has it: without texts beside them, one of a few labels always looks likely.
+        Ok(Some(match bundle.manifest().labels {
+            Some(_) => bank.with_negatives_of(&bundle.label_bank()?)?.0,
+            None => bank,
+        }))
     }
 }
 

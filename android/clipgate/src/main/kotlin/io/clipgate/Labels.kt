@@ -20,8 +20,11 @@ public class Labels private constructor(
         public fun bundled(): Labels = Labels(null, null, emptyList())
 
         /**
-         * Labels in words, through the bundle's text encoder. Thresholds were not fitted on them: answers say so
-         * ([Classification.isCalibrated]) and promise nothing.
+         * Labels in words, through the bundle's text encoder, which runs once for each while a classifier is opened.
+         * Thresholds were not fitted on them: answers say so ([Classification.isCalibrated]) and promise nothing.
+         *
+         * The bundle's own labels and negatives stand beside them, but for those that may mean the same: they share the
+         * probability and never win, so that what is none of your labels is told. [fromFile] takes others, or none.
          */
         @JvmStatic
         public fun of(vararg names: String): Labels = of(names.toList())
