@@ -162,6 +162,9 @@ pub(crate) fn live(message: &[u8]) -> Result<(StreamOptions, usize), Failure> {
         options = options.deadline(deadline);
     }
     if let Some(bytes) = reader.optional(Reader::i64)? {
+        let bytes = u64::try_from(bytes)
+            .map_err(|_| Failure::caller(format!("a frame cannot have {bytes} bytes at most")))?;
+        // More than this machine has addresses for is no limit.
         options = options.max_frame_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
     }
     let waiting = usize::try_from(reader.i32()?).unwrap_or(0);

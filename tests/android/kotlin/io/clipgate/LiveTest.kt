@@ -260,6 +260,7 @@ class LiveTest {
         refused(ErrorCode.CALLER, "negative") { start(options.deadlineMillis(-1).build()) }
         refused(ErrorCode.CALLER, "confidence") { start(LiveOptions.Builder().smoothing(Smoothing(confidence = 2f)).build()) }
         refused(ErrorCode.CALLER, "luma") { start(LiveOptions.Builder().unchanged(Unchanged(difference = 300f)).build()) }
+        refused(ErrorCode.CALLER, "-1 bytes") { start(LiveOptions.Builder().maxFrameBytes(-1).build()) }
         start(LiveOptions.Builder().maxFrameBytes(100).build()).use {
             refused(ErrorCode.CALLER, "bytes") { it.push(Fixture.scene(), 1) }
         }
