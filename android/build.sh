@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
-# libclipgate_jni.so for every ABI of the Android library: bash android/build.sh OUT [CARGO OPTION...]
+# libclipgate_jni.so for every ABI of the Android library: bash android/build.sh [--for-devices] OUT [CARGO OPTION...]
 #
 # OUT/arm64-v8a, OUT/armeabi-v7a and OUT/x86_64 get a library each, checked by check.py. With cargo-ndk and an NDK
 # (ANDROID_NDK_HOME) they are for devices. Without, they are linked against stand-ins for the system's libraries, which
-# shows that they compile, link and take nothing from the system that it lacks: not for devices. CARGO OPTIONs are
-# `--release` unless given.
+# shows that they compile, link and take nothing from the system that it lacks: not for devices, and an error with
+# --for-devices. CARGO OPTIONs are `--release` unless given.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
+
+has_ndk() { command -v cargo-ndk >/dev/null && [ -n "${ANDROID_NDK_HOME:-}" ]; }
+if [ "$1" = --for-devices ]; then
+    shift
+    if ! has_ndk; then
+        echo "no cargo-ndk or no ANDROID_NDK_HOME: cargo install cargo-ndk, and say where an NDK is (r28 or newer)" >&2
+        exit 1
+    fi
+fi
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
@@ -60,7 +69,7 @@ for name in [name for line in sys.stdin for name in json.loads(line).get("filena
 }
 
 rm -f "$out"/*/libclipgate_jni.so
-if command -v cargo-ndk >/dev/null && [ -n "${ANDROID_NDK_HOME:-}" ]; then
+if has_ndk; then
     with_ndk
 else
     echo "no cargo-ndk or no ANDROID_NDK_HOME: linking against stand-ins, for a check alone"

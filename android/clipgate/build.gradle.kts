@@ -55,7 +55,7 @@ abstract class BuildNative @Inject constructor(private val processes: ExecOperat
     @TaskAction
     fun build() {
         processes.exec {
-            commandLine("bash", root.file("android/build.sh").get().asFile, libraries.get().asFile)
+            commandLine("bash", root.file("android/build.sh").get().asFile, "--for-devices", libraries.get().asFile)
         }
     }
 }

@@ -116,6 +116,10 @@ java_tests "$native" $all JavaUseTest
 step "link for three ABIs"
 # As fast as they compile: sizes are judged where --release is built.
 bash android/build.sh "$build/jniLibs" --profile dev --config profile.dev.debug=false
+if env --unset ANDROID_NDK_HOME bash android/build.sh --for-devices "$build/none" 2>/dev/null; then
+    echo "build.sh links against stand-ins for what Gradle would ship"
+    exit 1
+fi
 
 if [ "$(uname -m)" = x86_64 ]; then
     step "the tests, on the object code of x86_64-linux-android"
