@@ -73,11 +73,9 @@ class MainActivity : ComponentActivity() {
 
     private fun show(answer: LiveAnswer, info: ModelInfo) {
         decision.text = when (val shown = answer.decision) {
-            is Decision.Accept -> getString(
-                R.string.label_with_confidence,
-                shown.label.name,
-                percent(shown.confidence ?: 1f),
-            )
+            is Decision.Accept -> shown.confidence?.let {
+                getString(R.string.label_with_confidence, shown.label.name, percent(it))
+            } ?: shown.label.name
             is Decision.Abstain -> getString(R.string.not_sure, shown.reason.sentence)
         }
         val text = getString(
