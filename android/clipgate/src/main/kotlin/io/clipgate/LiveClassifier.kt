@@ -11,7 +11,8 @@ import kotlin.concurrent.thread
  * Answers a camera's frames as they come: the newest wins.
  *
  * ```kotlin
- * val live = LiveClassifier.start(Classifier.open(context, "pocket"), context.mainExecutor) { answer ->
+ * val main = ContextCompat.getMainExecutor(context)
+ * val live = LiveClassifier.start(Classifier.open(context, "pocket"), main) { answer ->
  *     text.text = answer.decision.labelOrNull?.name ?: "not sure"
  * }
  * // for every frame of the camera, whose image can be closed as soon as push returns:
@@ -190,7 +191,7 @@ public class LiveClassifier private constructor(
          * Starts a stream. The classifier belongs to it from here on: every call to it is refused, and it is closed with
          * the stream, or at once where none can be started.
          *
-         * @param executor where the listener is called, such as `context.mainExecutor`.
+         * @param executor where the listener is called, such as `ContextCompat.getMainExecutor(context)`.
          * @throws ClipgateException [ErrorCode.CALLER] for options out of their range; [ErrorCode.CLOSED] if the
          *   classifier was closed.
          */

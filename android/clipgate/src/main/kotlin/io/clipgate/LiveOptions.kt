@@ -1,6 +1,6 @@
 package io.clipgate
 
-/** How a live stream is answered; everything has a default, which `docs/streams.md` of clipgate explains. */
+/** How a live stream is answered; everything has a default, which `src/docs/streams.md` of clipgate explains. */
 public class LiveOptions private constructor(
     /** What `request.rs` reads. */
     internal val message: ByteArray,
@@ -51,7 +51,7 @@ public class LiveOptions private constructor(
 
 /**
  * How a stream's decision is kept from flickering: averages over time, and what it takes to change it. What is null is as
- * `docs/streams.md` of clipgate says.
+ * `src/docs/streams.md` of clipgate says.
  *
  * @property timeConstantMillis over which the weight of a frame falls to 1/e; 500 unless set. 0 takes each for itself.
  * @property holdMillis how long a new label must be asked for before it takes the old one's place; 300 unless set.
