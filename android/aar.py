@@ -78,6 +78,8 @@ def main() -> None:
     libraries, classes, out = (Path(argument) for argument in sys.argv[1:])
     content = archive(library(libraries, classes))
     with tempfile.NamedTemporaryFile(dir=out.parent, delete=False) as temporary:
+        # A temporary file is its owner's alone.
+        os.fchmod(temporary.fileno(), 0o644)
         temporary.write(content)
         temporary.flush()
         os.fsync(temporary.fileno())
