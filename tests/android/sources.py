@@ -42,6 +42,7 @@ import io.clipgate.*
 import io.clipgate.camera.*
 import io.clipgate.coroutines.*
 import java.io.File
+import java.util.concurrent.Executor
 import java.util.concurrent.Executors
 """
 
@@ -49,7 +50,7 @@ import java.util.concurrent.Executors
 GIVEN = (
     "context: Context, bitmap: Bitmap, classifier: Classifier, text: TextView, preview: Preview, "
     "provider: ProcessCameraProvider, analysis: ImageAnalysis, live: LiveClassifier, y: Plane, u: Plane, v: Plane, "
-    "width: Int, height: Int, degrees: Int, timestampNanos: Long"
+    "width: Int, height: Int, degrees: Int, timestampNanos: Long, executor: Executor"
 )
 
 
