@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::file::{read_file, replace_file};
+use crate::file::{Replacement, read_file};
 use crate::model::Model;
 use crate::qnn::{Driver, HtpTarget, QnnOptions};
 
@@ -94,13 +94,18 @@ impl CompiledContext {
     /// Writes it to `path`, and its record to the same path with `.json` behind it, each whole or not at all.
     ///
     /// # Errors
-    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine), naming the file, if it cannot be written.
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine), naming the file, if one of the two cannot be written; then neither
+    /// is.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let record = serde_json::to_vec_pretty(&self.record)
+        let json = serde_json::to_vec_pretty(&self.record)
             .map_err(|error| Error::machine("the record cannot be written").with_source(error))?;
-        // The record last: until it is there, what lies under its name does not fit the new file and is refused.
-        replace_file(path, &self.onnx)?;
-        replace_file(&record_of(path), &record)
+        let record = record_of(path);
+        let graph = Replacement::write(path, &self.onnx)?;
+        let record = Replacement::write(&record, &json)?;
+        // The record first. Whatever ends this process in between leaves one that does not fit what lies beside it, and the
+        // graph is compiled anew; a graph without a record would be taken for a file of somebody else's.
+        record.take_place()?;
+        graph.take_place()
     }
 }
 
@@ -186,4 +191,46 @@ fn record_of(path: &Path) -> PathBuf {
     let mut record = path.as_os_str().to_owned();
     record.push(".json");
     PathBuf::from(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn compiled(onnx: &[u8]) -> CompiledContext {
+        let folder = tempfile::tempdir().unwrap();
+        let plugin = folder.path().join("plugin.so");
+        let qnn = QnnOptions::new(&plugin);
+        for path in [&plugin, &qnn.backend()] {
+            fs::write(path, "library").unwrap();
+        }
+        let driver = Driver::of(&qnn).unwrap();
+        let target = "htp-v75".parse().unwrap();
+        CompiledContext::new(onnx.to_vec(), Digest::of(b"graph"), target, driver, "1.31")
+    }
+
+    #[test]
+    fn graph_and_record_are_both_written_or_neither() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        let path = folder.path().join("graph.onnx");
+        let record = record_of(&path);
+        fs::create_dir(&record).unwrap();
+        let error = compiled(b"first").write(&path).unwrap_err();
+        assert!(error.to_string().contains("graph.onnx.json"), "{error}");
+        assert_eq!(names(), ["graph.onnx.json"]);
+
+        fs::remove_dir(&record).unwrap();
+        compiled(b"first").write(&path).unwrap();
+        assert_eq!(names(), ["graph.onnx", "graph.onnx.json"]);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert!(CompiledContext::has_record(&path));
+    }
 }

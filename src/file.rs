@@ -8,6 +8,7 @@ use std::sync::Arc;
 use memmap2::MmapMut;
 #[cfg(unix)]
 use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
 
 use crate::bytes::SharedBytes;
 #[cfg(unix)]
@@ -35,33 +36,62 @@ pub fn read_file(path: &Path, limit: u64) -> Result<SharedBytes> {
     Ok(Arc::new(memory))
 }
 
+/// What a file will hold: written and synced beside it under a random name, and gone again unless it takes its place.
+pub(crate) struct Replacement<'a> {
+    path: &'a Path,
+    file: NamedTempFile,
+}
+
+impl<'a> Replacement<'a> {
+    /// Writes `content` beside `path`. It keeps the permissions of the file that it replaces.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Machine`], naming `path`, if it cannot be written.
+    pub(crate) fn write(path: &'a Path, content: &[u8]) -> Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".clipgate-");
+        let permissions = match fs::metadata(path) {
+            Ok(metadata) => Some(metadata.permissions()),
+            Err(_) => new_file_permissions(),
+        };
+        if let Some(permissions) = permissions {
+            builder.permissions(permissions);
+        }
+        let write = || -> io::Result<NamedTempFile> {
+            let mut file = builder.tempfile_in(folder(path))?;
+            file.write_all(content)?;
+            file.as_file().sync_all()?;
+            Ok(file)
+        };
+        let file = write().map_err(|error| unwritable(error, path))?;
+        Ok(Self { path, file })
+    }
+
+    /// Takes the file's place.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Machine`], naming the file, if it cannot; what was there stays.
+    pub(crate) fn take_place(self) -> Result<()> {
+        let Self { path, file } = self;
+        let persisted = file.persist(path);
+        persisted.map_err(|error| unwritable(error.error, path))?;
+        Ok(())
+    }
+}
+
 /// Writes a file whole or not at all: beside it under a random name, synced, then renamed over it. It keeps the permissions
 /// of the file that it replaces. Others that do the same at the same time are no matter: the last one's content stays.
 ///
 /// # Errors
 /// [`ErrorKind::Machine`], naming the file, if it cannot be written; nothing is left behind, and what was there stays.
 pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".clipgate-");
-    let permissions = match fs::metadata(path) {
-        Ok(metadata) => Some(metadata.permissions()),
-        Err(_) => new_file_permissions(),
-    };
-    if let Some(permissions) = permissions {
-        builder.permissions(permissions);
-    }
-    let write = || -> io::Result<()> {
-        let mut file = builder.tempfile_in(folder(path))?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|error| {
-        Error::machine("cannot be written")
-            .with_source(error)
-            .at(path.display())
-    })
+    Replacement::write(path, content)?.take_place()
+}
+
+fn unwritable(error: io::Error, path: &Path) -> Error {
+    Error::machine("cannot be written")
+        .with_source(error)
+        .at(path.display())
 }
 
 /// The folder that a file lies or will lie in. For the command, no part of the interface.
