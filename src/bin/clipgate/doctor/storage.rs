@@ -12,15 +12,14 @@ const TRIED: usize = 64 << 10;
 
 /// `directory` is clipgate's folder in the user's cache directory, which need not be there yet.
 pub(super) fn finding(directory: Option<&Path>) -> Finding {
-    const TO_DO: &str =
-        "make room there, or set XDG_CACHE_HOME to a folder that this user may write to";
+    const NAME_IT: &str = "set XDG_CACHE_HOME to a folder that this user may write to";
     let Some(directory) = directory else {
         return Finding::new(
             "cache",
             Level::Note,
             "none: neither HOME nor XDG_CACHE_HOME names a folder, so nothing is kept between runs",
         )
-        .advise(TO_DO);
+        .advise(NAME_IT);
     };
     let name = report::path(directory);
     // Each that commands write to: one of them may be another user's, or a disk of its own.
@@ -38,7 +37,8 @@ pub(super) fn finding(directory: Option<&Path>) -> Finding {
     });
     let finding = match refused {
         None => Finding::new("cache", Level::Ok, format!("{name} can be written")),
-        Some(what) => Finding::new("cache", Level::Warning, what).advise(TO_DO),
+        Some(what) => Finding::new("cache", Level::Warning, what)
+            .advise(format!("make room there, or {NAME_IT}")),
     };
     finding.value("directory", name)
 }
@@ -70,7 +70,9 @@ mod tests {
             "{}",
             refused.what
         );
-        assert_eq!(finding(None).level, Level::Note);
+        let none = finding(None);
+        assert_eq!(none.level, Level::Note);
+        assert!(none.to_do.unwrap().starts_with("set XDG_CACHE_HOME"));
     }
 
     #[test]
