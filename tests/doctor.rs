@@ -253,17 +253,23 @@ fn a_plugin_that_was_named_is_tried_and_a_bad_one_told() {
     let name_it = "CLIPGATE_QNN_LIBRARY name libonnxruntime_providers_qnn.so";
     for (plugin, why) in [
         (file(&folder, "text.so", b"hello"), "text.so: is no shared"),
-        (folder.path().join("none.so"), "none.so is not there"),
+        (folder.path().join("none.so"), "none.so: is not there"),
     ] {
         let told = doctor(&plugin);
         assert!(told.contains(why) && told.contains(name_it), "{told}");
+        let name = plugin.display().to_string();
+        assert_eq!(told.matches(&name).count(), 1, "{told}");
     }
-    let told = doctor(runtime().path());
-    let whole = "Keep the package onnxruntime-qnn whole";
-    assert!(
-        told.contains("libQnnHtp.so is not there") && told.contains(whole),
-        "{told}"
-    );
+    let whole = "keep the package onnxruntime-qnn whole";
+    let library = std::fs::read(runtime().path()).unwrap();
+    let another = doctor(&file(&folder, "another.so", &library));
+    let called_so = doctor(&file(&folder, "libonnxruntime_providers_qnn.so", &library));
+    for told in [&another, &called_so] {
+        assert!(told.contains("libQnnHtp.so is not there"), "{told}");
+        assert!(told.contains(whole), "{told}");
+    }
+    assert!(another.contains(name_it), "{another}");
+    assert!(!called_so.contains(name_it), "{called_so}");
     file(&folder, "libQnnHtp.so", b"backend");
     let crash = "#include <stdlib.h>\n\
                  __attribute__((constructor)) static void crash(void) { abort(); }\n";

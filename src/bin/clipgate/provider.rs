@@ -26,6 +26,10 @@ pub(crate) const CONTEXTS: &str = "contexts";
 /// Names the QNN plugin library where `--qnn-library` does not.
 const QNN_LIBRARY: &str = "CLIPGATE_QNN_LIBRARY";
 
+/// What to do about a file that cannot be the plugin.
+pub(crate) const NAME_PLUGIN: &str = "let --qnn-library or CLIPGATE_QNN_LIBRARY name libonnxruntime_providers_qnn.so in the \
+    package onnxruntime-qnn, of this processor";
+
 /// What executes the image graph.
 #[derive(Debug, Args)]
 pub(crate) struct ProviderArgs {

@@ -1,5 +1,7 @@
 //! The finding about Qualcomm's plugin, where one was named.
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -8,11 +10,15 @@ use clipgate::internal::{check_library, compiled_graphs};
 
 use crate::doctor::finding::{Finding, Level};
 use crate::doctor::trial::{Offloaded, Part, Said, Trial};
-use crate::provider::no_plugin_named;
+use crate::provider::{NAME_PLUGIN, no_plugin_named};
 use crate::report;
 
 /// What the name of a wheel's folder of metadata begins and ends with, around its version.
 const METADATA: (&str, &str) = ("onnxruntime_qnn-", ".dist-info");
+
+/// What to do about a plugin that does not find its own libraries.
+const KEEP_WHOLE: &str = "keep the package onnxruntime-qnn whole: libQnnHtp.so lies beside the plugin, and the folder \
+    onnxruntime_qnn.libs beside the plugin's folder; the chapter on platforms says more";
 
 /// `None` where the plugin was not tried: without ONNX Runtime and a bundle nothing can be.
 pub(super) fn finding(trial: &Trial, qnn: &QnnOptions, bundle: Option<&Path>) -> Option<Finding> {
@@ -83,18 +89,21 @@ fn usable(offloaded: &Offloaded, qnn: &QnnOptions, bundle: Option<&Path>) -> Fin
 }
 
 fn unusable(why: &str, qnn: &QnnOptions) -> Finding {
-    let to_do = match check_library(qnn.library()) {
-        Ok(()) => {
-            "Keep the package onnxruntime-qnn whole: libQnnHtp.so lies beside the plugin, and the folder onnxruntime_qnn.libs \
-             beside the plugin's folder; the chapter on platforms says more"
-        }
-        Err(_) => {
-            "Let --qnn-library or CLIPGATE_QNN_LIBRARY name libonnxruntime_providers_qnn.so in the package onnxruntime-qnn, \
-             of this processor"
-        }
+    let library = qnn.library();
+    let name = format!("{DLL_PREFIX}onnxruntime_providers_qnn{DLL_SUFFIX}");
+    let is_called_so = library.file_name() == Some(OsStr::new(&name));
+    let to_do = match check_library(library) {
+        Ok(()) if is_called_so => KEEP_WHOLE.to_owned(),
+        // A library of another name may be the plugin, and is more likely not.
+        Ok(()) => format!("{NAME_PLUGIN}; and {KEEP_WHOLE}"),
+        Err(_) => NAME_PLUGIN.to_owned(),
     };
+    // The finding begins with the file's name.
+    let named = library.display().to_string();
+    let rest = why.strip_prefix(&named).unwrap_or(why);
+    let why = rest.trim_start_matches([':', ' ']);
     Finding::new("qnn", Level::Warning, why)
-        .advise(format!("everything runs on the CPU meanwhile. {to_do}"))
+        .advise(format!("everything runs on the CPU meanwhile: {to_do}"))
 }
 
 /// The version of the package that the plugin lies in, where its metadata lies beside: the plugin's own says nothing.
