@@ -284,6 +284,12 @@ fn a_plugin_that_hangs_is_told_of_and_outlives_nobody() {
         }
     }
     assert!(told.contains("may take 180 s"), "{told}");
+    // On a busy machine it is told of before it has come as far as the plugin.
+    let begun = Instant::now();
+    while !started.exists() {
+        assert!(begun.elapsed() < PATIENCE, "the plugin is not loaded");
+        thread::sleep(Duration::from_millis(10));
+    }
     let tried: u32 = fs::read_to_string(&started).unwrap().parse().unwrap();
     // One that has ended may wait for whoever adopted it to ask for its status (Z).
     let is_there = || {
