@@ -308,6 +308,26 @@ fn a_plugin_that_hangs_is_told_of_and_outlives_nobody() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_package_whose_path_the_plugin_cannot_be_told_is_named() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join(OsStr::from_bytes(b"qnn\xff"));
+    fs::create_dir(&package).unwrap();
+    let plugin = package.join("plugin.so");
+    fs::copy(runtime().path(), &plugin).unwrap();
+    fs::write(package.join(BACKEND), "backend").unwrap();
+    let options = SessionOptions::default()
+        .with_providers(ProviderLadder::required(Provider::Qnn))
+        .with_qnn(QnnOptions::new(&plugin));
+    let bundle = Bundle::embedded().unwrap();
+    let opened = ImageEncoder::open(&runtime(), &bundle, options).map(|_| ());
+    let error = opened.unwrap_err();
+    assert!(error.to_string().contains("is no path in UTF-8"), "{error}");
+}
+
+#[test]
 fn to_compile_takes_a_plugin_and_a_target() {
     let output = clipgate(&["compile", "--target", "htp-v74"]);
     assert_eq!(status(&output), 2);

@@ -86,7 +86,15 @@ fn check_plugin(options: &SessionOptions) -> Result<(), Unloaded> {
     // Before its neighbour is asked for: a file that is no plugin has none.
     check_library(qnn.library())
         .map_err(|error| Unloaded::Absent(error.at(qnn.library().display())))?;
-    check_file(&qnn.backend())
+    let backend = qnn.backend();
+    check_file(&backend)?;
+    match backend.to_str() {
+        Some(_) => Ok(()),
+        None => Err(Unloaded::absent(format!(
+            "{} is no path in UTF-8, and the plugin is told of it in no other way: move the package",
+            backend.display()
+        ))),
+    }
 }
 
 fn check_file(file: &Path) -> Result<(), Unloaded> {
