@@ -372,5 +372,23 @@ fn to_compile_asks_for_the_output_first_and_blames_a_bad_plugin_itself() {
     let told = compile(bundle, &folder.path().join("context.onnx"));
     let blamed = format!("clipgate: {}: is no shared library", plugin.display());
     assert!(told.contains(&blamed), "{told}");
+    assert!(told.contains("to do: let --qnn-library"), "{told}");
     assert!(!told.contains("image_encoder.onnx"), "{told}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn to_compile_without_a_cache_says_how_to_name_a_file() {
+    let plugin = format!("--qnn-library={}", runtime().path().display());
+    let compile = ["compile", "--target=htp-v75", &plugin];
+    let output = with_cache(Path::new("/dev/null"), &compile)
+        .output()
+        .unwrap();
+    assert_eq!(status(&output), 2);
+    let told = stderr(&output);
+    assert!(
+        told.contains("/dev/null/clipgate/contexts: cannot be made"),
+        "{told}"
+    );
+    assert!(told.contains("name a file with -o"), "{told}");
 }

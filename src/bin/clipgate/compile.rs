@@ -4,15 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clipgate::internal::check_library;
 use clipgate::{
-    Bundle, CompiledContext, Error, ErrorKind, HtpTarget, Provider, ProviderLadder, Result,
-    SessionOptions,
+    Bundle, CompiledContext, Error, ErrorKind, HtpTarget, Provider, ProviderLadder, QnnOptions,
+    Result, SessionOptions,
 };
 
 use crate::args::{CompileArgs, Format};
 use crate::exit_code::Outcome;
 use crate::output::Output;
-use crate::provider::{QnnArgs, embedded_contexts, no_plugin_named};
+use crate::provider::{NAME_PLUGIN, QnnArgs, embedded_contexts, no_plugin_named};
 use crate::{inputs, report, runtime_search};
 
 pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Outcome> {
@@ -33,18 +34,22 @@ pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Outcome> {
     let is_there = path.exists();
     if is_there && path.is_file() && !CompiledContext::has_record(&path) {
         return Err(
-            caller("is there already and was not compiled by clipgate: name another file")
-                .at(path.display()),
+            caller(
+                "is there already and was not compiled by clipgate, or its record was left behind: name another file with -o, \
+                 or remove this one",
+            )
+            .at(path.display()),
         );
     }
     let output = Output::at(&path)?.file()?;
+    check_plugin(&qnn)?;
     let runtime = runtime_search::load()?;
     let options = SessionOptions::default()
         .with_providers(ProviderLadder::required(Provider::Qnn))
         .with_qnn(qnn);
     if is_there {
         match CompiledContext::check(&output, &bundle, &options) {
-            Ok(()) => return Ok(tell(format, &output, target, None)),
+            Ok(()) => return Ok(tell(format, &path, target, None)),
             Err(error) => report::note(&format!("{}: compiling it anew", error.report())),
         }
     }
@@ -55,7 +60,16 @@ pub(crate) fn run(args: &CompileArgs, format: Format) -> Result<Outcome> {
     let compiled = CompiledContext::compile(&runtime, &bundle, &options)?;
     let seconds = start.elapsed().as_secs_f64();
     compiled.write(&output)?;
-    Ok(tell(format, &output, target, Some((&compiled, seconds))))
+    Ok(tell(format, &path, target, Some((&compiled, seconds))))
+}
+
+/// That the plugin is a shared library of this processor, before anything of it is loaded.
+fn check_plugin(qnn: &QnnOptions) -> Result<()> {
+    check_library(qnn.library()).map_err(|error| {
+        let found = error.at(qnn.library().display());
+        let message = format!("{}\n  to do: {NAME_PLUGIN}", found.report());
+        Error::new(found.kind(), message)
+    })
 }
 
 /// Where the result lies unless it is said: in the bundle's directory, or in the user's cache for the embedded model.
@@ -66,9 +80,8 @@ fn beside(bundle: &Bundle, target: HtpTarget) -> Result<PathBuf> {
     let folder = embedded_contexts()
         .ok_or_else(|| caller("the embedded model has no directory: name a file with -o"))?;
     fs::create_dir_all(&folder).map_err(|error| {
-        Error::new(ErrorKind::Machine, "cannot be made")
-            .with_source(error)
-            .at(folder.display())
+        let what = format!("cannot be made ({error}): name a file with -o");
+        Error::new(ErrorKind::Machine, what).at(folder.display())
     })?;
     Ok(folder.join(target.file_name()))
 }
