@@ -63,6 +63,7 @@ Depends: libc6 (>= 2.28), libgcc-s1 | libgcc1, libstdc++6 (>= 6)" ] || fail "$pa
         has licenses/onnxruntime-third-party.txt eigen
         cmp pocket/LICENSE "$root/models/pocket/LICENSE"
         cmp pocket/README.md "$root/models/pocket/README.md"
+        diff -r --exclude '*.png' src/docs "$root/src/docs"
         python3 -c '
 import json
 bom = json.load(open("components.cdx.json"))
@@ -96,6 +97,7 @@ for pair in x86_64:amd64 aarch64:arm64; do
     cmp "$work/$architecture/usr/lib/clipgate/clipgate" "$work/$processor/clipgate"
     cmp "$work/$architecture/usr/lib/clipgate/libonnxruntime.so" "$work/$processor/libonnxruntime.so"
     cmp "$work/$architecture/usr/share/doc/clipgate/components.cdx.json" "$work/$processor/components.cdx.json"
+    diff -r --exclude '*.png' src/docs "$work/$processor/src/docs"
 done
 
 photo=$root/examples/photos/coffee.jpg
