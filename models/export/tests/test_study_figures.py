@@ -148,3 +148,11 @@ def test_the_chapter_marks_what_is_worse(row: dict) -> None:
     assert lines[0].startswith("| model | method | bits | top-1 % | ECE % |")
     assert lines[2].startswith("| <mine> | minmax | 8 | 25.0 (**-2.0** worse) | 25.0 (**-2.0**) |")
     assert lines[-2:] == ["9 images of the labels, 4 of other things.", "By the rule, <mine>: none."]
+
+
+def test_diagrams_show_fp32_once_beside_rows_of_its_width(row: dict) -> None:
+    alone = {name: {"value": figure["value"]} for name, figure in row["figures"].items()}
+    fp32 = row | {"figures": alone, "method": "fp32", "kind": "fp32", "bits": 32, "name": "fp32's own"}
+    trained = row | {"method": "lsq", "kind": "QAT", "bits": 32, "name": "lsq, w32"}
+    svg = saved(drawn({"rows": [fp32, trained, row]})["reliability"], "svg").decode()
+    assert svg.count(">fp32's own<") == svg.count(">lsq, w32<") == 2, "before and after"

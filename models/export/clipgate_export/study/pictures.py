@@ -166,8 +166,9 @@ def _reliability(rows: list[dict]) -> Figure | None:
 def _telling(rows: list[dict]) -> list[dict]:
     rows = [row for row in rows if row["towers"] == IMAGE]
     found = [row for row in rows if row["method"] == FP32]
-    for bits in sorted({row["bits"] for row in rows if row["method"] != FP32}, reverse=True):
-        of_width = sorted((r for r in rows if r["bits"] == bits), key=lambda row: row["figures"]["ece"]["value"])
+    others = sorted((row for row in rows if row["method"] != FP32), key=lambda row: row["figures"]["ece"]["value"])
+    for bits in sorted({row["bits"] for row in others}, reverse=True):
+        of_width = [row for row in others if row["bits"] == bits]
         found += [of_width[0], of_width[-1]] if len(of_width) > 1 else of_width
     return found
 
