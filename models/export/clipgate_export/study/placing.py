@@ -9,7 +9,9 @@ SIZE = 6.5
 # Of a letter, in its own size: width and height.
 LETTER = (0.58, 1.15)
 # Where a name may begin, in points from its dot; -1 stands for its own width to the left.
-OFFSETS = [(6, y) for y in (-2, 6, -10, 14, -18, 22, -26, 30)] + [(-1, y) for y in (-2, 6, -10, 14, -18, 22, -26, 30)]
+# None is level with it: a line through the dot shows its interval.
+UP = (2, -9, 10, -17, 18, -25, 26, -33)
+OFFSETS = [(across, up) for across in (6, -1) for up in UP]
 DOT = 4
 
 
