@@ -247,7 +247,7 @@ def test_a_diverged_run_is_an_error(clip_fp32: Path, tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"method": "lsqq"}, "method 'lsqq': one of lsq, lsq-distil, rot-lsq"),
-        ({"bits": 5}, "5 bits: weights take one of 8, 6, 4"),
+        ({"bits": 5}, "5 bits: weights take one of 32, 8, 6, 4"),
         ({"examples": drawn_images(count=1)}, "1 training images: at least 2"),
         ({"texts": drawn_texts(rows=3)}, "3 texts: at least 2 are needed, and one for every class"),
         ({"texts": replace(drawn_texts(), ids=np.zeros((5, 7), int))}, "a text tower is trained on token ids"),
