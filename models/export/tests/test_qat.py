@@ -258,10 +258,25 @@ def test_a_wrong_plan_is_refused(clip_fp32: Path, change: dict, words: str) -> N
         replace(plan(clip_fp32), **change)
 
 
-@pytest.mark.parametrize("change", [{"steps": 0}, {"batch": 1}, {"rate": 0.0}, {"label_smoothing": 1.0}])
+@pytest.mark.parametrize(
+    "change", [{"steps": 0}, {"batch": 1}, {"rate": 0.0}, {"rate": np.inf}, {"label_smoothing": 1.0}]
+)
 def test_wrong_options_are_refused(change: dict) -> None:
     name = next(iter(change)).replace("_", " ")
     with pytest.raises(UserError, match=f"{name} .*: too small, or out of range"):
+        Options(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": -1}, "seed -1: take one from 0 to 4294967295"),
+        ({"seed": 2**63}, "seed 9223372036854775808: take one from 0"),
+        ({"device": "tpu"}, "device 'tpu': one of cpu, cuda"),
+    ],
+)
+def test_seeds_and_devices_are_those_that_pytorch_takes(change: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
         Options(**change)
 
 

@@ -19,7 +19,7 @@ from ..quantization.command import add_preprocessing_arguments, preprocessing_of
 from ..spec import Preprocessing
 from ..subject import USUAL_LOGIT_SCALE, Subject, TextEncoder, read_bank
 from ..text_tokenizer import TextTokenizer
-from .plan import BITS, METHODS, SEED, Examples, Options, Plan, Texts
+from .plan import BITS, DEVICES, METHODS, SEED, Examples, Options, Plan, Texts
 from .training import train
 
 CLIP_TEMPLATE = "a photo of a {}."
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-channel", action="store_true", help="a scale for each output channel of a weight")
     parser.add_argument("--range-images", type=int, default=usual.range_images, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU if there is one")
+    parser.add_argument("--device", choices=DEVICES, help="default: a GPU if there is one")
     add_preprocessing_arguments(parser)
 
 

@@ -14,6 +14,9 @@ from ..errors import UserError
 from ..quantization.recipe import FP32_BITS, WEIGHT_BITS
 
 SEED = 20261123
+# A step draws by more than a million times the seed and its own number: PyTorch takes 64 bits.
+SEEDS = 2**32
+DEVICES = ("cpu", "cuda")
 # Of weights; at 32 nothing is rounded, and what changes is the training's doing.
 BITS = (FP32_BITS, *WEIGHT_BITS)
 # A trained tower needs no views that stray far: half of an image's area and more, nothing mixed.
@@ -105,12 +108,16 @@ class Options:
         ]
         if self.batch < 2:
             wrong.append("batch")
-        if not self.rate > 0:
+        if not 0 < self.rate < np.inf:
             wrong.append("rate")
         if not 0 <= self.label_smoothing < 1:
             wrong.append("label_smoothing")
         if wrong:
             raise UserError(f"{wrong[0].replace('_', ' ')} {getattr(self, wrong[0])}: too small, or out of range")
+        if not 0 <= self.seed < SEEDS:
+            raise UserError(f"seed {self.seed}: take one from 0 to {SEEDS - 1}")
+        if self.device not in (None, *DEVICES):
+            raise UserError(f"device {self.device!r}: one of {', '.join(DEVICES)}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UserError("device cuda: PyTorch finds no GPU here; take cpu")
 

@@ -30,12 +30,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..qat.plan import BITS, Options
+from ..qat.plan import BITS, SEEDS, Options
 from .methods import METHODS
 
 KINDS = ("near", "far")
 SEVERITIES = (1, 2, 3, 4, 5)
 REQUIRED = object()
+# What a value's kind is called.
+NAMED = {str: "text", int: "whole number", float: "number with a point", list: "list", dict: "table"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class _Table:
         if value is REQUIRED:
             raise self.wrong(key, "is missing")
         if key in self._record and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise self.wrong(key, f"{value!r} is of the wrong kind")
+            raise self.wrong(key, f"{value!r}: give {_words(kind)}")
         return value
 
     def folder(self, key: str, default: Any = REQUIRED) -> Path | None:
@@ -146,6 +148,15 @@ class _Table:
     def wrong(self, key: str, why: str) -> UserError:
         return UserError(f"{self._path}: {self._name}{key}: {why}")
 
+    def unfit(self, why: str) -> UserError:
+        """Of the whole table: `why` names the key."""
+        return UserError(f"{self._path}: {self._name.removesuffix('.')}: {why}")
+
+
+def _words(kind: type | tuple[type, ...]) -> str:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return "a " + " or a ".join(NAMED[kind] for kind in kinds)
+
 
 def _study(path: Path, table: _Table) -> Study:
     methods = _listed(table, "methods", str, list(METHODS))
@@ -157,8 +168,8 @@ def _study(path: Path, table: _Table) -> Study:
         if width not in BITS:
             raise table.wrong("bits", f"{width}; weights take {', '.join(map(str, BITS))}")
     seed = table.take("seed", int, 0)
-    if seed < 0:
-        raise table.wrong("seed", f"{seed} is below 0")
+    if not 0 <= seed < SEEDS:
+        raise table.wrong("seed", f"{seed} is not from 0 to {SEEDS - 1}")
     images = table.table("images")
     trained = [method for method in methods if METHODS[method].kind == "QAT"]
     ranges, reporting = images.folder("ranges"), images.folder("reporting")
@@ -193,7 +204,7 @@ def _study(path: Path, table: _Table) -> Study:
 def _listed(table: _Table, key: str, kind: type, default: list) -> list:
     values = table.take(key, list, default)
     if not values or not all(isinstance(value, kind) for value in values) or len(set(values)) != len(values):
-        raise table.wrong(key, f"{values!r}: give a list without repetitions")
+        raise table.wrong(key, f"{values!r}: give a list of {NAMED[kind]}s, at least one and none twice")
     return values
 
 
@@ -247,7 +258,7 @@ def _qat(table: _Table, seed: int) -> Options:
     try:
         return Options(**given, seed=seed)
     except UserError as error:
-        raise table.wrong("", str(error)) from None
+        raise table.unfit(str(error)) from None
 
 
 def _promise(table: _Table) -> Promise:
