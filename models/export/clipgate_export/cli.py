@@ -41,14 +41,17 @@ def main(given: Sequence[str] | None = None) -> int:
         name = f"{error.filename}: " if error.filename else ""
         if error.errno in FULL:
             place = f"{name or tempfile.gettempdir() + ' or the output: '}the disk is full ({error.strerror})"
-            return fail(f"{place}; make room, or set TMPDIR or -o to another disk; nothing was written")
+            return fail(f"{place}; make room, or set TMPDIR or -o to another disk; {_kept(error)}")
         return fail(f"{name}{error.strerror}")
     except KeyboardInterrupt as error:
         number = error.number if isinstance(error, Stopped) else signal.SIGINT
-        # Commands that keep what was finished say so in a note.
-        kept = "; ".join(getattr(error, "__notes__", ())) or "nothing was written"
-        fail(f"interrupted ({signal.Signals(number).name}); {kept}")
+        fail(f"interrupted ({signal.Signals(number).name}); {_kept(error)}")
         return 128 + number
+
+
+def _kept(error: BaseException) -> str:
+    """Commands that keep what was finished say so in a note."""
+    return "; ".join(getattr(error, "__notes__", ())) or "nothing was written"
 
 
 def run(words: Sequence[str]) -> int:

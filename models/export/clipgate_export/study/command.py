@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
     try:
         record = run_rows(inputs, arguments.output)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, OSError) as error:
         error.add_note(f"finished rows are kept: the same command goes on in {arguments.output}")
         raise
     write_pictures(record, arguments.output)

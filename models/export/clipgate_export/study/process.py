@@ -101,6 +101,8 @@ def _serve(pipe: Connection, lifeline: Connection) -> None:
             answer = (False, "too little memory")
         except UserError as error:
             answer = (False, str(error))
+        except OSError as error:
+            answer = (False, f"{error.filename}: {error.strerror}" if error.filename else str(error))
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             words = " ".join(str(error).split())[:300]
