@@ -150,6 +150,7 @@ def test_finished_rows_are_not_made_again(output: Path, config: Path, clipgate: 
         (lambda root: (root / "tiny" / "labels.safetensors").write_bytes(b"x"), "labels.safetensors: sha256"),
         (lambda root: (root / "reporting" / "dog").rename(root / "reporting" / "wolf"), "rename them"),
         (lambda root: [file.unlink() for file in (root / "others").iterdir()], "no images in this folder"),
+        (lambda root: (root / "others" / "ä b.jpg").write_bytes(b"x"), "ä b.jpg: of no format that Pillow knows: take"),
         (lambda root: shutil.copytree(root / "int8", root / "tiny", dirs_exist_ok=True), "is quantised already"),
     ],
 )
@@ -169,6 +170,14 @@ def test_no_judge_is_one_line(config: Path, tmp_path: Path, capsys: pytest.Captu
     assert "cargo build --release" in capsys.readouterr().err
 
 
+def test_a_judge_that_is_too_old_is_one_line(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = tmp_path / "clipgate"
+    old.write_text("#!/bin/sh\necho clipgate 0.0.1\n")
+    old.chmod(0o755)
+    assert study(config, tmp_path / "out", old) == 2
+    assert "too old, it has no `evaluate --keep`" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_a_folder_is_one_studys(tmp_path: Path) -> None:
     with alone(tmp_path), pytest.raises(UserError, match="another study"), alone(tmp_path):
         pass
@@ -184,6 +193,8 @@ def test_work_that_is_killed_or_fails_does_not_end_the_rest() -> None:
             worker.run(bytearray, 1 << 62)
         with pytest.raises(Failed, match="ValueError: invalid literal"):
             worker.run(int, "seven")
+        with pytest.raises(Failed, match="^/nowhere: No such file or directory$"):
+            worker.run(os.listdir, "/nowhere")
         assert worker.run(max, 1, 2) == 2
 
 

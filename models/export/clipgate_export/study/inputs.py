@@ -15,6 +15,8 @@ from ..subject import Subject, from_bundle
 from .config import Ood, Study
 
 MANIFEST = "manifest.json"
+# An option of the judge that none had before it could judge a study.
+NEWEST_OPTION = "--keep"
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,12 @@ class Inputs:
 def read_inputs(study: Study, clipgate: Path) -> Inputs:
     """UserError for what is missing, unreadable or does not belong together."""
     version = call(clipgate, ["--version"]).strip()
+    if NEWEST_OPTION not in call(clipgate, ["evaluate", "--help"]):
+        raise UserError(
+            f"{clipgate}: too old, it has no `evaluate {NEWEST_OPTION}`: build it with `cargo build --release`"
+        )
     models = {source.name: _model(source.name, source.bundle) for source in study.sources}
-    reporting = _images(study.reporting, "reporting")
+    reporting = _judged(study.reporting, "reporting")
     training = None if study.training is None else _images(study.training, "training")
     for use, folder in (("reporting", reporting), ("training", training)):
         if folder is None:
@@ -91,7 +97,7 @@ def read_inputs(study: Study, clipgate: Path) -> Inputs:
         ranges=_images(study.ranges, "quantising"),
         reporting=reporting,
         training=training,
-        others=tuple(Others(ood, _images(ood.images, "judging detection")) for ood in study.ood),
+        others=tuple(Others(ood, _judged(ood.images, "judging detection")) for ood in study.ood),
         clipgate=clipgate,
         version=version,
     )
@@ -112,6 +118,15 @@ def _images(path: Path, use: str) -> ImageFolder:
     folder = ImageFolder.read(path, use=use)
     if warning := folder.warning():
         print(f"{path}: {warning}", file=sys.stderr)
+    return folder
+
+
+def _judged(path: Path, use: str) -> ImageFolder:
+    """The judge reads the folder itself, and refuses it for one image."""
+    folder = ImageFolder.read(path, use=use)
+    if folder.broken:
+        more = f"; {len(folder.broken) - 1} more do not decode" if len(folder.broken) > 1 else ""
+        raise UserError(f"{folder.broken[0]}{more}: take such files out of {path}, every image there is judged")
     return folder
 
 
