@@ -110,6 +110,7 @@ def record(rows: list[dict]) -> dict:
         "machine": {},
         "seconds": 1.0,
         "images": {"reporting": 9},
+        "promised_risk": 0.1,
         "missing": ["no [[ood]] of kind 'far'"],
         "shipped": {"<mine>": {"winner": None, "words": "none", "why": {"minmax": "worse"}}},
         "rows": rows,
@@ -123,6 +124,10 @@ def test_the_page_stands_alone_and_escapes_names(row: dict) -> None:
     assert "seed = 1 # &lt;b&gt;" in made and "src=" not in made and "@import" not in made
     assert "-2.0 [-3.0, -1.0]" in made and "class='worse'" in made
     assert page(record([failed])).count("<svg") == 0
+    assert "at most 10 % of the answers are wrong. A click" in made
+    figures = {name: figure for name, figure in row["figures"].items() if name != "coverage"}
+    refused = page(record([row, row | {"figures": figures}]))
+    assert "In 1 of 2 rows no threshold can promise that" in refused
 
 
 def test_pictures_are_the_same_each_time(row: dict) -> None:

@@ -29,11 +29,13 @@ COLUMNS = (
     ("agreement", "same as fp32 %", 100, 1, None),
 )
 CAPTIONS = {
-    QUADRANTS: "Change from fp32 to the quantised model, in points, with paired 95 % intervals; up and left is better. "
-    "The axes are linear up to one point and logarithmic beyond. Filled: the image tower alone; open: both towers.",
+    QUADRANTS: "Change from fp32 to each row, in points, with paired 95 % intervals; up and left is better. "
+    "The axes are linear up to one point and logarithmic beyond. Filled: the image tower alone; open: both towers. "
+    "w32: trained with nothing rounded; a name without a width: 8 bits.",
     RELIABILITY: "Accuracy by confidence in 15 bins (bars and line) and the share of images in each (thin bars), at "
     "the model's own logit scale and after the temperature is refitted. T is the temperature; a model is too sure by "
-    "the points that its mean confidence is above its accuracy. Of each width the least and the largest ECE.",
+    "the points that its mean confidence is above its accuracy. Of each width the least and the largest ECE. The lower "
+    "diagrams are of all images, their ECE is of those that did not fit the temperature.",
 }
 
 
@@ -56,7 +58,8 @@ def page(record: dict) -> str:
         f"<style>{STYLE}</style></head><body><main><h1>What quantisation does to reliability</h1>"
         f"<p>{counted} Judged by {escape(record['clipgate'])}.</p>{_shipped(record)}{_missing(record)}{pictures}"
         "<h2>All rows</h2><p>Below a value its change from fp32 with the paired 95 % interval, bold where the interval "
-        f"leaves out zero. A click on a heading sorts.</p>{_table(finished)}{_corruptions(finished)}{_origin(record)}"
+        f"leaves out zero. {_promise(record, finished)}A click on a heading sorts.</p>"
+        f"{_table(finished)}{_corruptions(finished)}{_origin(record)}"
         f"</main><script>{SCRIPT}</script></body></html>\n"
     )
 
@@ -80,6 +83,16 @@ def _missing(record: dict) -> str:
         return ""
     return (
         f"<section><h2>What is missing</h2><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul></section>"
+    )
+
+
+def _promise(record: dict, rows: list[dict]) -> str:
+    """What the share accepted is, and how many rows have none."""
+    refused = sum("coverage" not in row["figures"] for row in rows)
+    none = f" In {refused} of {len(rows)} rows no threshold can promise that, and it is empty." if refused else ""
+    return (
+        "Accepted: the share that the gate answers while it promises that at most "
+        f"{100 * record['promised_risk']:g} % of the answers are wrong.{none} "
     )
 
 
@@ -141,7 +154,7 @@ def _corruptions(rows: list[dict]) -> str:
         cells += [_cell(f"{100 * row['corruptions'][kind]:.1f}", row["corruptions"][kind]) for kind in kinds]
         lines.append(f"<tr>{''.join(cells)}</tr>")
     body = "".join(lines)
-    table = f'<table class="sorts"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    table = f'<table class="sorts corrupted"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<h2>Corrupted images, top-1 %</h2><div class="wide">{table}</div>'
 
 

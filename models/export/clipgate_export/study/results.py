@@ -35,6 +35,7 @@ def results(inputs: Inputs, rows: list[dict], seconds: float) -> dict:
                 entry.ood.name: {"kind": entry.ood.kind, "images": len(entry.images.files)} for entry in inputs.others
             },
         },
+        "promised_risk": inputs.study.promise.risk,
         "missing": inputs.missing,
         "shipped": {name: _verdict(verdict) for name, verdict in verdicts.items()},
         "rows": [{key: value for key, value in row.items() if key != "reports"} for row in rows],
