@@ -149,9 +149,10 @@ def test_the_table_has_a_line_a_row(row: dict) -> None:
 def test_the_chapter_marks_what_is_worse(row: dict) -> None:
     made = record([row])
     made["images"]["ood"] = {"a": {"kind": "near", "images": 4}}
+    row["figures"]["overconfidence_before"] = {"value": -0.125}
     lines = chapter.table(made).splitlines()
-    assert lines[0].startswith("| model | method | bits | top-1 % | ECE % |")
-    assert lines[2].startswith("| <mine> | minmax | 8 | 25.0 (**-2.0** worse) | 25.0 (**-2.0**) |")
+    assert lines[0].startswith("| model | method | bits | top-1 % | ECE % | too sure by |")
+    assert lines[2].startswith("| <mine> | minmax | 8 | 25.0 (**-2.0** worse) | 25.0 (**-2.0**) | -12.5 |")
     assert lines[-2:] == ["9 images of the labels, 4 of other things.", "By the rule, <mine>: none."]
 
 

@@ -16,10 +16,11 @@ from .rows import BOTH, FP32
 
 BEGIN = "<!-- tables of the study: begin (written by `python -m clipgate_export.study.chapter`) -->"
 END = "<!-- tables of the study: end -->"
-# Figures, headings, and whether more is better; all as percentages.
+# Figures, headings, and whether more is better (None: neither); all as percentages.
 COLUMNS = (
     ("accuracy", "top-1 %", True),
     ("ece", "ECE %", False),
+    ("overconfidence_before", "too sure by", None),
     ("ece_refit", "ECE refitted %", False),
     ("auroc_near", "AUROC near %", True),
     ("auroc_far", "AUROC far %", True),
@@ -65,10 +66,10 @@ def table(record: dict) -> str:
     return "\n".join(lines)
 
 
-def _figure(figure: dict | None, more: bool) -> str:
+def _figure(figure: dict | None, more: bool | None) -> str:
     if figure is None:
         return ""
-    words = f"{100 * figure['value']:.1f}"
+    words = f"{100 * figure['value']:{'+.1f' if more is None else '.1f'}}"
     difference = figure.get("difference")
     if difference is None:
         return words
