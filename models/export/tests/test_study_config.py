@@ -6,6 +6,7 @@ import pytest
 
 from clipgate_export.errors import UserError
 from clipgate_export.study.config import Corruptions, Study
+from clipgate_export.study.inputs import Inputs
 from clipgate_export.study.methods import METHODS
 
 WHOLE = """
@@ -61,6 +62,11 @@ def test_methods_and_training_may_be_left_out(tmp_path: Path) -> None:
     [
         ('"lsq"', '"lsq2"', "methods: 'lsq2' is unknown; there are minmax,"),
         ("[4, 8]", "[4, 5]", "bits: 5; weights take 32, 8, 6, 4"),
+        (
+            '["lsq", "minmax"]\nbits = [4, 8]',
+            '["entropy"]\nbits = [4]',
+            "bits: entropy: no method takes weights of 4 bits",
+        ),
         ("[4, 8]", "[]", "bits: []: give a list of whole numbers, at least one and none twice"),
         ("seed = 7", "seed = -1", "seed: -1 is not from 0 to 4294967295"),
         ("seed = 7", "sed = 7", "sed: no such key; the nearest is 'seed'"),
@@ -97,3 +103,12 @@ def test_names_are_unique(tmp_path: Path) -> None:
         Study.read(write(tmp_path, WHOLE.replace('[[source]]\nname = "mine"\nbundle = "photos"\n', "")))
     with pytest.raises(UserError, match="cannot be read"):
         Study.read(tmp_path / "none.toml")
+
+
+def test_a_method_without_rows_is_named(tmp_path: Path) -> None:
+    study = Study.read(
+        write(tmp_path, WHOLE.replace('["lsq", "minmax"]', '["entropy", "minmax"]').replace("[4, 8]", "[4]"))
+    )
+    inputs = Inputs(study, {}, None, None, None, (), tmp_path, "")
+    assert "entropy: not with weights of 4 bits: no rows" in inputs.missing
+    assert not any(line.startswith("minmax") for line in inputs.missing)

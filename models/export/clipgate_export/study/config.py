@@ -167,6 +167,8 @@ def _study(path: Path, table: _Table) -> Study:
     for width in bits:
         if width not in BITS:
             raise table.wrong("bits", f"{width}; weights take {', '.join(map(str, BITS))}")
+    if not any(width in METHODS[method].bits for method in methods for width in bits):
+        raise table.wrong("bits", f"{', '.join(methods)}: no method takes weights of {', '.join(map(str, bits))} bits")
     seed = table.take("seed", int, 0)
     if not 0 <= seed < SEEDS:
         raise table.wrong("seed", f"{seed} is not from 0 to {SEEDS - 1}")

@@ -13,6 +13,7 @@ from ..images import ImageFolder
 from ..quantization.source import read_unweighted
 from ..subject import Subject, from_bundle
 from .config import Ood, Study
+from .methods import METHODS
 
 MANIFEST = "manifest.json"
 # An option of the judge that none had before it could judge a study.
@@ -69,6 +70,10 @@ class Inputs:
         for kind in ("near", "far"):
             if not any(entry.ood.kind == kind for entry in self.others):
                 lines.append(f"no [[ood]] of kind {kind!r}: {kind} OOD detection is not judged")
+        widths = ", ".join(map(str, self.study.bits))
+        for method in self.study.methods:
+            if not set(self.study.bits) & set(METHODS[method].bits):
+                lines.append(f"{method}: not with weights of {widths} bits: no rows")
         if not self.study.corruptions.images:
             lines.append("corruptions.images is 0: robustness is not judged")
         return lines
