@@ -53,6 +53,8 @@ def make(inputs: Inputs, row: Row, folder: Path) -> Made:
     else:
         place = folder / graph_key(inputs, model, row.method, row.bits)[:20]
         image, report = place / IMAGE, _once(place, lambda: _image(inputs, model, row, place))
+        # Several times the graph's size, and of no use once it is known to be made.
+        (place / CHECKPOINT).unlink(missing_ok=True)
         if row.towers == BOTH:
             text = place / TEXT
             if not text.exists():
@@ -89,8 +91,6 @@ def _image(inputs: Inputs, model: Model, row: Row, place: Path) -> dict:
     texts = Texts(np.concatenate([model.bank.text_embeds, model.bank.negative_embeds]).astype(np.float32))
     options = replace(study.qat, logit_scale=subject.readout.logit_scale)
     trained = train(Plan(subject.fp32, row.method, row.bits, examples, texts, options), place, progress=False)
-    # Several times the graph's size, and of no use once it is made.
-    (place / CHECKPOINT).unlink()
     packed = packed_bytes(onnx.load(place / IMAGE), row.bits)
     return {"packed_bytes": packed, "kept": 0, "report": asdict(trained)}
 
