@@ -131,6 +131,8 @@ def test_the_folder_holds_table_pictures_and_page(output: Path) -> None:
         assert len(list(csv.DictReader(file))) == 7
     record = json.loads((output / "results.json").read_text())
     assert record["shipped"]["tiny"]["why"].keys() == {"minmax", "lsq"}
+    assert record["seconds"] == pytest.approx(sum(row.get("seconds", 0) for row in record["rows"]), abs=0.1)
+    assert not list(output.glob("work/*/checkpoint.pt"))
 
 
 def test_finished_rows_are_not_made_again(output: Path, config: Path, clipgate: Path) -> None:

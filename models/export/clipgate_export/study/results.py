@@ -17,8 +17,11 @@ JSON, CSV = "results.json", "results.csv"
 PARTS = ("value", "low", "high")
 
 
-def results(inputs: Inputs, rows: list[dict], seconds: float) -> dict:
-    """The whole as `results.json` holds it; rows are those of `running.run`, failed ones with their error."""
+def results(inputs: Inputs, rows: list[dict]) -> dict:
+    """The whole as `results.json` holds it; rows are those of `running.run`, failed ones with their error.
+
+    `seconds` is what all finished rows took, however often the study was interrupted.
+    """
     finished = [row for row in rows if "error" not in row]
     verdicts = {name: choose([row for row in finished if row["source"] == name]) for name in inputs.models}
     return {
@@ -26,7 +29,7 @@ def results(inputs: Inputs, rows: list[dict], seconds: float) -> dict:
         "clipgate": inputs.version,
         "versions": {"python": platform.python_version(), **versions()},
         "machine": _machine(),
-        "seconds": round(seconds, 1),
+        "seconds": round(sum(row["seconds"] for row in finished), 1),
         "images": {
             "ranges": len(inputs.ranges.files),
             "training": len(inputs.training.files) if inputs.training else 0,

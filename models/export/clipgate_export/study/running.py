@@ -4,7 +4,6 @@ import fcntl
 import json
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -29,7 +28,6 @@ BAR = "{n_fmt}/{total_fmt} |{bar:20}| {elapsed} {desc}{postfix}"
 def run(inputs: Inputs, output: Path) -> dict:
     """The record of `results.results`, which is written after every row."""
     rows = planned(inputs)
-    begun = time.monotonic()
     done: dict[Row, dict] = {}
     for row in rows:
         if (finished := _read(output, row)) is not None:
@@ -44,11 +42,11 @@ def run(inputs: Inputs, output: Path) -> dict:
             bar.set_description_str(row.name)
             bar.set_postfix_str(_left(rows, done))
             done[row] = _row(inputs, row, output, worker)
-            write(_results(inputs, rows, done, begun), output)
+            write(_results(inputs, rows, done), output)
             bar.update()
             if bar.disable:
                 print(f"{len(done)} of {len(rows)} rows: {row.name}; {_left(rows, done)}", file=sys.stderr)
-    record = _results(inputs, rows, done, begun)
+    record = _results(inputs, rows, done)
     write(record, output)
     return record
 
@@ -94,8 +92,8 @@ def _read(output: Path, row: Row) -> dict | None:
     return record if record.get("key") == row.key else None
 
 
-def _results(inputs: Inputs, rows: list[Row], done: dict[Row, dict], begun: float) -> dict:
-    return results(inputs, [done[row] for row in rows if row in done], time.monotonic() - begun)
+def _results(inputs: Inputs, rows: list[Row], done: dict[Row, dict]) -> dict:
+    return results(inputs, [done[row] for row in rows if row in done])
 
 
 def _left(rows: list[Row], done: dict[Row, dict]) -> str:
