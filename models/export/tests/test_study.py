@@ -228,3 +228,5 @@ def test_what_a_killed_study_had_in_hand_goes(tmp_path: Path) -> None:
         (folder / "inside").mkdir(parents=True)
     with alone(tmp_path):
         assert [folder.exists() for folder in left] == [False, False, True]
+        (left[0] / "inside").mkdir(parents=True)
+    assert not left[0].exists(), "what this one leaves"

@@ -10,6 +10,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from tqdm import tqdm
+
 from ..errors import UserError
 
 # Seconds that an idle process has to end.
@@ -87,6 +89,8 @@ def _died(code: int) -> str:
 
 
 def _serve(pipe: Connection, lifeline: Connection) -> None:
+    # tqdm's own is a semaphore, which Python complains of where a process that has one is killed.
+    tqdm.set_lock(threading.RLock())
     # Ctrl-C is then the other process's alone, which ends this group.
     os.setsid()
     threading.Thread(target=_watch, args=(lifeline,), daemon=True).start()

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from ..bundle import to_json
 from ..errors import UserError
 from ..files import write_bytes
+from ..stopping import undisturbed
 from .inputs import Inputs
 from .measuring import measure
 from .process import Failed, Worker
@@ -60,10 +61,18 @@ def alone(output: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{output}: another study is writing here; wait for it or choose another -o") from None
-        # What a killed study had in hand.
-        for left in (*output.glob(f"{WORK}/{TEMPORARY}*"), *output.glob(f"{WORK}/.*")):
-            shutil.rmtree(left, ignore_errors=True)
-        yield
+        # What a killed study had in hand, and at the end what this one has, if it is interrupted.
+        _sweep(output)
+        try:
+            yield
+        finally:
+            with undisturbed():
+                _sweep(output)
+
+
+def _sweep(output: Path) -> None:
+    for left in (*output.glob(f"{WORK}/{TEMPORARY}*"), *output.glob(f"{WORK}/.*")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _row(inputs: Inputs, row: Row, output: Path, worker: Worker) -> dict:
