@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from clipgate_export.errors import UserError
+from clipgate_export.images import ImageFile, ImageFolder
 from clipgate_export.study.config import Corruptions, Study
 from clipgate_export.study.inputs import Inputs
 from clipgate_export.study.methods import METHODS
@@ -105,10 +106,25 @@ def test_names_are_unique(tmp_path: Path) -> None:
         Study.read(tmp_path / "none.toml")
 
 
+def folder(path: Path, *contents: bytes) -> ImageFolder:
+    return ImageFolder(path, [ImageFile(path / f"{content!r}", None, content) for content in contents], [])
+
+
+def test_images_that_were_seen_before_are_told(tmp_path: Path) -> None:
+    study = Study.read(write(tmp_path, WHOLE))
+    ranges, reporting, training = (
+        folder(tmp_path / name, *name.encode().split(b"-")) for name in ("a", "b-c-d", "c-d")
+    )
+    (told,) = (
+        line for line in Inputs(study, {}, ranges, reporting, training, (), tmp_path, "").missing if "among" in line
+    )
+    assert told.startswith(f"2 of the reporting images are among those of {training.path} (training)")
+
+
 def test_a_method_without_rows_is_named(tmp_path: Path) -> None:
     study = Study.read(
         write(tmp_path, WHOLE.replace('["lsq", "minmax"]', '["entropy", "minmax"]').replace("[4, 8]", "[4]"))
     )
-    inputs = Inputs(study, {}, None, None, None, (), tmp_path, "")
+    inputs = Inputs(study, {}, folder(tmp_path), folder(tmp_path), None, (), tmp_path, "")
     assert "entropy: not with weights of 4 bits: no rows" in inputs.missing
     assert not any(line.startswith("minmax") for line in inputs.missing)

@@ -61,7 +61,7 @@ class Inputs:
 
     @property
     def missing(self) -> list[str]:
-        """What the study does without, one line each."""
+        """What the study does without, and what its figures cannot be trusted for, one line each."""
         lines = [
             f"{model.name}: {model.no_text}: no rows with both towers"
             for model in self.models.values()
@@ -76,6 +76,14 @@ class Inputs:
                 lines.append(f"{method}: not with weights of {widths} bits: no rows")
         if not self.study.corruptions.images:
             lines.append("corruptions.images is 0: robustness is not judged")
+        judged = {file.sha256 for file in self.reporting.files}
+        for use, folder in (("training", self.training), ("ranges", self.ranges)):
+            seen = {file.sha256 for file in folder.files} if folder is not None else set()
+            if judged & seen:
+                lines.append(
+                    f"{len(judged & seen)} of the reporting images are among those of {folder.path} ({use}): "
+                    "the figures are too good, take others"
+                )
         return lines
 
 
