@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ..building import refuse_unwritable
+from . import config
 from .config import Study
 from .inputs import read_inputs
 from .page import write_page
@@ -15,7 +16,8 @@ CLIPGATE = Path(__file__).parents[4] / "target" / "release" / "clipgate"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="study.toml; see study/config.py")
+    parser.formatter_class, parser.epilog = argparse.RawDescriptionHelpFormatter, config.__doc__
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="study.toml, told below")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="results, pictures and the page"
     )

@@ -2,7 +2,9 @@
 
 seed = 1
 methods = ["minmax", "lsq-distil"]       # default: all
-bits = [32, 8, 4]                        # of weights; activations have 8; 32: trained with nothing rounded
+bits = [32, 8, 4]                        # default: 8; of weights, activations have 8; 32: trained, nothing rounded
+range_images = 256                       # how many of the photos set ranges of methods without training
+resamples = 1000                         # of the bootstrap
 [images]
 ranges = "images/ranges"                 # photos that set quantisation ranges
 training = "images/training"             # one folder a label; only where a method trains
@@ -14,13 +16,14 @@ images = "images/other"
 [[source]]
 name = "mine"
 bundle = "bundles/mine"                  # its image encoder is fp32 (`clipgate-export reference`)
-[qat]
+[qat]                                    # also batch, rate, label_smoothing, range_images, checkpoint_steps, device
 steps = 150
 [promise]
 risk = 0.1                               # share of accepted answers that may be wrong
+fit_fraction = 0.5                       # of the reporting images, for temperature and threshold; the rest is counted
 [corruptions]
-images = 200
-severities = [2, 4]
+images = 200                             # of the reporting images; 0: none
+severities = [2, 4]                      # of 1 to 5
 """
 
 import difflib
