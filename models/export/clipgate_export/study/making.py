@@ -26,6 +26,8 @@ from .methods import METHODS
 from .rows import BOTH, FP32, Row, graph_key
 
 TEXT = "text_encoder.onnx"
+# Mean cosine of a written graph to the network that was trained: less is an error of ours, and no row of a study.
+TRAINED = 0.999
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ def _image(inputs: Inputs, model: Model, row: Row, place: Path) -> dict:
     texts = Texts(np.concatenate([model.bank.text_embeds, model.bank.negative_embeds]).astype(np.float32))
     options = replace(study.qat, logit_scale=subject.readout.logit_scale)
     trained = train(Plan(subject.fp32, row.method, row.bits, examples, texts, options), place, progress=False)
+    alike = trained.graphs["image"].to_trained
+    if alike < TRAINED:
+        raise UserError(f"{row.name}: its graph is not what was trained (mean cosine {alike:.4f}): please report it")
     packed = packed_bytes(onnx.load(place / IMAGE), row.bits)
     return {"packed_bytes": packed, "kept": 0, "report": asdict(trained)}
 
