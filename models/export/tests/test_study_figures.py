@@ -2,10 +2,13 @@
 
 import csv
 import io
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from clipgate_export.errors import UserError
 from clipgate_export.judging import Readout, expected_calibration_error
 from clipgate_export.scores import Cosines
 from clipgate_export.study import chapter
@@ -162,3 +165,21 @@ def test_diagrams_show_fp32_once_beside_rows_of_its_width(row: dict) -> None:
     trained = row | {"method": "lsq", "kind": "QAT", "bits": 32, "name": "lsq, w32"}
     svg = saved(drawn({"rows": [fp32, trained, row]})["reliability"], "svg").decode()
     assert svg.count(">fp32's own<") == svg.count(">lsq, w32<") == 2, "before and after"
+
+
+def test_a_chapter_takes_one_study_and_keeps_the_other(
+    row: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = [mark.format(name) for name in ("others", "<mine>") for mark in (chapter.BEGIN, chapter.END)]
+    page = tmp_path / "page.md"
+    page.write_text("{}\n\nas it was\n\n{}\n\nwords\n\n{}\n\nold\n\n{}\n".format(*marks))
+    made = record([row])
+    made["images"]["ood"] = {}
+    (tmp_path / "results.json").write_text(json.dumps(made))
+    monkeypatch.setattr("sys.argv", ["chapter", str(tmp_path / "results.json"), "--chapter", str(page)])
+    chapter.main()
+    written = page.read_text()
+    assert "as it was" in written and "old" not in written and "| <mine> |" in written
+    page.write_text("no marks")
+    with pytest.raises(UserError, match="study of <mine>: begin"):
+        chapter.main()

@@ -1,4 +1,6 @@
-"""Writes what studies found into a chapter: a table each, and the quadrants of the first as a picture beside it.
+"""Writes what studies found into a chapter: a table each, and the quadrants of models compared as a picture beside it.
+
+A table stands between marks that name its models; what other studies found stays as it is.
 
     python -m clipgate_export.study.chapter ../../build/study/out/results.json ../../build/study/shipping/results.json \
         --chapter ../../src/docs/quantization.md
@@ -14,8 +16,8 @@ from ..table_report import between, line
 from .pictures import QUADRANTS, drawn, saved
 from .rows import BOTH, FP32
 
-BEGIN = "<!-- tables of the study: begin (written by `python -m clipgate_export.study.chapter`) -->"
-END = "<!-- tables of the study: end -->"
+BEGIN = "<!-- study of {}: begin (written by `python -m clipgate_export.study.chapter`) -->"
+END = "<!-- study of {}: end -->"
 # Figures, headings, and whether more is better (None: neither); all as percentages.
 COLUMNS = (
     ("accuracy", "top-1 %", True),
@@ -35,13 +37,14 @@ def main() -> None:
     parser.add_argument("results", type=Path, nargs="+", help="results.json of `clipgate-export study`")
     parser.add_argument("--chapter", type=Path, required=True, help="page with the tables' markers")
     arguments = parser.parse_args()
-    records = [_read(path) for path in arguments.results]
-    page = between(
-        arguments.chapter.read_text(), BEGIN, END, "\n\n".join(table(record) for record in records), arguments.chapter
-    )
+    page = arguments.chapter.read_text()
+    for path in arguments.results:
+        record = _read(path)
+        models = ", ".join(record["shipped"])
+        page = between(page, BEGIN.format(models), END.format(models), table(record), arguments.chapter)
+        if len(record["shipped"]) > 1 and (quadrants := drawn(record).get(QUADRANTS)):
+            write_bytes(arguments.chapter.with_suffix(".png"), saved(quadrants, "png"))
     write_bytes(arguments.chapter, page.encode())
-    if quadrants := drawn(records[0]).get(QUADRANTS):
-        write_bytes(arguments.chapter.with_suffix(".png"), saved(quadrants, "png"))
 
 
 def table(record: dict) -> str:
