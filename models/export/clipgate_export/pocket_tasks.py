@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
 
 from .archives import read_pixels
 from .bank import Bank
@@ -27,7 +26,7 @@ from .train_text import tokenize
 
 NEVER_TRAINED = "never-trained classes"
 CHOOSING_NAMES = 600
-WORK = ("image_fp32.onnx", "text_fp32.onnx", "image_tower.safetensors")
+WORK = ("image_fp32.onnx", "text_fp32.onnx")
 
 
 @dataclass(frozen=True)
@@ -70,18 +69,17 @@ class Pixels:
 
 
 def read_tasks(data: Path, bundle: Path, work: Path, range_images: int) -> list[Task]:
-    """Both towers' tasks; `bundle` is models/pocket with its splits, bank and OOD score, `work` has what `WORK` names.
+    """Both towers' tasks; `bundle` is models/pocket: its splits, bank, logit scale and OOD score; `work` has `WORK`.
 
     `range_images` of the images for quantisation set the image tower's ranges, evenly spaced.
     """
-    image_fp32, text_fp32, weights = (work / name for name in WORK)
+    image_fp32, text_fp32 = (work / name for name in WORK)
     splits = Splits.read(bundle / "splits.json")
     images = read_tiny_imagenet(data)
     pixels = read_images(data, splits, images)
     bank = Bank.read((bundle / "labels.safetensors").read_bytes())
-    with safe_open(weights, "np") as tensors:
-        logit_scale = float(tensors.get_tensor("logit_scale"))
-    ood_score = json.loads((bundle / "calibration.json").read_text())["ood"]["score"]
+    manifest, calibration = (json.loads((bundle / name).read_text()) for name in ("manifest.json", "calibration.json"))
+    logit_scale, ood_score = manifest["logit_scale"], calibration["ood"]["score"]
     held_out = splits.held_out["quantisation"]
     chosen = np.linspace(0, len(held_out) - 1, min(range_images, len(held_out)), dtype=int)
     ranges = normalise(images.decode([held_out[place] for place in chosen]))
