@@ -77,7 +77,7 @@ class Network(nn.Module):
         return [p for name, p in self.named_parameters() if name.startswith("value")]
 
     @property
-    def learned(self) -> list[str]:
+    def learned_sources(self) -> list[str]:
         """What the quantised constants that are learned are called in the fp32 graph."""
         pairs = ((trained.constant.source, getattr(self, trained.value)) for trained in self._constants)
         return [source for source, value in pairs if isinstance(value, nn.Parameter)]

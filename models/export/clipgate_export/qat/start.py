@@ -48,5 +48,5 @@ def start(
     wanted = {constant.source for constant in read_levels(graph).constants.values()}
     sources = {t.name: numpy_helper.to_array(t) for t in whole.graph.initializer if t.name in wanted}
     if bits == FP32_BITS:
-        return Start(Network(whole, learned=Network(graph, sources).learned), teacher)
+        return Start(Network(whole, learned=Network(graph, sources).learned_sources), teacher)
     return Start(Network(graph, sources, bits), teacher)
