@@ -13,8 +13,8 @@ use crate::exit_code::Outcome;
 /// How long the last frames may take to be answered and told once the source has ended.
 const FINISH_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long the frame at work may take once the user has ended the stream.
-const STOP_LIMIT: Duration = Duration::from_millis(500);
+/// How long the frame at work may take once the user has ended the stream: a large model on a slow board takes seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where frames come from.
 pub(super) trait Source {
