@@ -41,12 +41,16 @@ from .names import TEMPLATES, read_split
 from .onnx_model import graph_bytes
 from .pocket_bank import Development, choose
 from .preprocess import MEAN, STD, normalise
-from .quantize import IMAGE_RECIPES, quantize_tower
+from .quantize import quantize_tower
 from .spec import Preprocessing
+from .study.methods import METHODS
+from .study.rule import BITS
 from .text_tower import CONTEXT_LENGTH
 from .tokenizer import tokenizer_json
 from .tower import ImageTower
 
+# By what the gate makes of it: the winner of `study.rule`, whose figures src/docs/quantization.md has.
+IMAGE_METHOD = "percentile"
 NEVER_TRAINED_PER_CLASS = 500
 TEXT_RANGE_NAMES = 600
 NPU_IMAGES = 8
@@ -98,7 +102,7 @@ def main() -> None:
         arguments.work / "image_fp32.onnx",
         normalise(images.decode(splits.held_out["quantisation"])),
         arguments.work / "image_int8.onnx",
-        IMAGE_RECIPES,
+        [METHODS[IMAGE_METHOD].recipe(BITS, train.SEED)],
     )
     say(f"image tower: {image.recipe.words()}: {image.candidates}")
     say("quantising the text tower")

@@ -15,8 +15,6 @@ from .quantization.recipe import Recipe, Report
 
 # Of a tensor's per-input extremes, which one bounds its range: the furthest of all, or this share of the inputs'.
 RULES = (("minmax", 100.0), ("quantile", 99.0), ("quantile", 90.0), ("quantile", 50.0))
-# The image tower's was chosen by what the gate makes of it: `study.rule`, whose figures src/docs/quantization.md has.
-IMAGE_RECIPES = [Recipe("percentile", 99.99)]
 RECIPES = [Recipe(rule, share, per_channel=channels) for channels in (False, True) for rule, share in RULES]
 
 
