@@ -5,7 +5,6 @@ these levels stand for. A convolution's norm gets the statistics of some images,
 it then computes the same in training, where a norm goes by its batch, as afterwards.
 """
 
-import json
 import re
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from .data import Images, Splits
 from .errors import UserError
+from .files import read_json
 from .preprocess import normalise
 from .quantization.index import attribute
 from .quantization.levels import QUANTIZED, dequantised, read_levels
@@ -29,6 +29,7 @@ ATTENTION = re.compile(r"attention_(\d+)_(query|key|value|out)")
 QUERY_SCALE = (WIDTHS[-1] // HEADS) ** -0.5
 # What has weights of its own; a batch norm's are in its convolution.
 KINDS = (nn.Conv2d, nn.Linear, nn.LayerNorm)
+# These set the statistics of the norms.
 STATISTICS_IMAGES = 1024
 
 
@@ -36,14 +37,9 @@ def image_tower(bundle: Path, images: Images, splits: Splits) -> tuple[ImageTowe
     """What models/pocket ships: the tower, its logit scale, and the log of its training by epoch."""
     some = images.decode(splits.held_out["quantisation"][:STATISTICS_IMAGES])
     tower = with_weights_of(bundle, torch.from_numpy(normalise(some)))
-    read = {}
-    for name in ("manifest.json", "report.json"):
-        try:
-            read[name] = json.loads((bundle / name).read_text())
-        except (OSError, ValueError) as error:
-            raise UserError(f"{bundle / name}: cannot be read ({error})") from error
+    manifest, report = (read_json(bundle / name) for name in ("manifest.json", "report.json"))
     try:
-        return tower, float(read["manifest.json"]["logit_scale"]), read["report.json"]["training"]["epochs"]
+        return tower, float(manifest["logit_scale"]), report["training"]["epochs"]
     except (KeyError, TypeError) as error:
         raise UserError(f"{bundle}: manifest.json or report.json are not those of pocket ({error})") from error
 

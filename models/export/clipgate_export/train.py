@@ -28,7 +28,7 @@ from .data import Images, Splits, made_from, read_text_embeddings, read_tiny_ima
 from .errors import UserError, report_errors
 from .files import write_bytes
 from .pretraining import PRETRAININGS, Pretraining
-from .shipped import with_weights_of
+from .shipped import STATISTICS_IMAGES, with_weights_of
 from .tower import ImageTower
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -43,8 +43,6 @@ WARMUP_EPOCHS, GOING_ON_WARMUP_EPOCHS = 1, 0.1
 SMALL_SIZE = 48
 EMA_DECAY = 0.998
 OTHER_CLASS_SHARE = 0.5
-# These set the statistics of a bundle's norms.
-STATISTICS_IMAGES = 1024
 # Some two epochs are enough to leave chance behind; a tower that has not, or that fell back, is lost.
 JUDGED_AFTER, LOST_FACTOR = 3, 1.5
 SEED = 20261123
