@@ -94,8 +94,8 @@ impl CompiledContext {
     /// Writes it to `path`, and its record to the same path with `.json` behind it, each whole or not at all.
     ///
     /// # Errors
-    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine), naming the file, if one of the two cannot be written; then neither
-    /// is.
+    /// [`ErrorKind::Machine`](crate::ErrorKind::Machine), naming the file, if one of the two cannot be written; the graph
+    /// that is there stays then.
     pub fn write(&self, path: &Path) -> Result<()> {
         let json = serde_json::to_vec_pretty(&self.record)
             .map_err(|error| Error::machine("the record cannot be written").with_source(error))?;
